@@ -1,0 +1,46 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CONFIG ?= digits
+
+.PHONY: help install run report test test-all lint bench clean
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run  ## the whole recipe on the bundled digits (CONFIG=... for another config)
+	$(BIN)/hpsearch run $(CONFIG)
+
+report: $(VENV)/.run  ## the tables of that run again
+	$(BIN)/hpsearch report $(CONFIG)
+
+test: lint  ## lint, types and the fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint  ## the slow tests too
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## the short benchmarks
+	$(BIN)/python -m benchmarks
+
+install: $(VENV)/.dev  ## everything a developer needs, into .venv
+
+clean:  ## remove .venv and the caches; runs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[images]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/.run
