@@ -1,0 +1,189 @@
+"""The network against published figures, finite differences and the textbook equations."""
+
+import numpy as np
+import pytest
+
+from hpsearch.nn.activations import ACTIVATIONS
+from hpsearch.nn.gradcheck import check_gradient, loss_and_gradient
+from hpsearch.nn.initializers import INITIALIZERS
+from hpsearch.nn.losses import softmax_cross_entropy
+from hpsearch.nn.mlp import Net, Params, Tape, forward, initialize
+from hpsearch.nn.optimizers import BLOCK, OPTIMIZERS, CohortRates, blocks, step
+from hpsearch.nn.schedules import SCHEDULES, Decay
+
+
+def _rates(k=1, **given):
+    values = dict.fromkeys(CohortRates._fields, 0.0) | given
+    return CohortRates(*(np.full(k, values[name]) for name in CohortRates._fields))
+
+
+def test_toy_net_of_cs231n_assignment_1():
+    random = np.random.RandomState(0)
+    w1, w2 = 0.1 * random.randn(4, 10), 0.1 * random.randn(10, 3)
+    x = 10 * np.random.RandomState(1).randn(5, 4)
+    y = np.array([0, 1, 2, 2, 1])
+    net = Net((4, 10, 3))
+    flat = np.concatenate([w1.ravel(), w2.ravel(), np.zeros(13)])
+    tape = Tape.for_(net, 1, 5, np.float64)
+    scores = forward(net, Params.over(flat[None], net), x, tape)
+    np.testing.assert_allclose(scores[0, 0], [-0.81233741, -1.27654624, -0.70335995], atol=1e-8)
+    assert loss_and_gradient(net, flat, x, y, 0.0)[0] == pytest.approx(1.26585705, abs=1e-8)
+    assert loss_and_gradient(net, flat, x, y, 0.1)[0] == pytest.approx(1.30378789133, abs=1e-10)
+
+
+def test_linspace_net_of_cs231n_assignment_2():
+    net = Net((5, 50, 7))
+    flat = np.concatenate([
+        np.linspace(-0.7, 0.3, 250), np.linspace(-0.3, 0.4, 350),
+        np.linspace(-0.1, 0.9, 50), np.linspace(-0.9, 0.1, 7),
+    ])  # fmt: skip
+    x, y = np.linspace(-5.5, 4.5, 15).reshape(5, 3).T.copy(), np.array([0, 5, 1])
+    tape = Tape.for_(net, 1, 3, np.float64)
+    scores = forward(net, Params.over(flat[None], net), x, tape)
+    np.testing.assert_allclose(scores[0, 0, :3], [11.53165108, 12.2917344, 13.05181771], rtol=1e-8)
+    assert loss_and_gradient(net, flat, x, y, 0.0)[0] == pytest.approx(3.4702243556, abs=1e-10)
+    assert loss_and_gradient(net, flat, x, y, 1.0)[0] == pytest.approx(26.5948426952, abs=1e-9)
+
+
+def _one_update(optimizer, w, g, state, rates, t):
+    step(OPTIMIZERS[optimizer], w, g, state, rates, t=t, n_weights=w.shape[1])
+    return w
+
+
+def test_momentum_of_cs231n_assignment_2():
+    w, g = np.linspace(-0.4, 0.6, 20)[None].copy(), np.linspace(-0.6, 0.4, 20)[None].copy()
+    v = np.linspace(0.6, 0.9, 20)[None].copy()
+    w = _one_update("momentum", w, g, (v,), _rates(learning_rate=1e-3, momentum=0.9), 1)
+    expected = [0.1406, 0.20738947, 0.27417895, 0.34096842, 0.40775789]
+    np.testing.assert_allclose(w[0, :5], expected, atol=1e-8)
+
+
+def test_adam_of_cs231n_assignment_2():
+    w, g = np.linspace(-0.4, 0.6, 20)[None].copy(), np.linspace(-0.6, 0.4, 20)[None].copy()
+    state = (np.linspace(0.6, 0.9, 20)[None].copy(), np.linspace(0.7, 0.5, 20)[None].copy())
+    rates = _rates(learning_rate=1e-2, beta1=0.9, beta2=0.999, epsilon=1e-8)
+    w = _one_update("adam", w, g, state, rates, 6)
+    expected = [-0.40094747, -0.34836187, -0.29577703, -0.24319299, -0.19060977]
+    np.testing.assert_allclose(w[0, :5], expected, atol=1e-8)
+
+
+def test_nesterov_is_momentum_looking_ahead(rng):
+    """On f(w) = w^2/2: evaluating the gradient at w + mu v gives the same iterates, shifted."""
+    rates = _rates(learning_rate=0.1, momentum=0.8)
+    w, v = rng.standard_normal((1, 6)), np.zeros((1, 6))
+    plain, velocity = w.copy(), np.zeros((1, 6))
+    for t in range(1, 6):
+        _one_update("nesterov", w, w.copy(), (v,), rates, t)
+        ahead = plain + 0.8 * velocity
+        velocity = 0.8 * velocity - 0.1 * ahead
+        plain += velocity
+        np.testing.assert_allclose(w, plain + 0.8 * velocity, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_descends_and_decays_weights_alone(name, rng):
+    rates = _rates(learning_rate=0.05, momentum=0.9, beta1=0.9, beta2=0.999, epsilon=1e-8)
+    w = rng.standard_normal((1, 8))
+    state = tuple(np.zeros_like(w) for _ in range(OPTIMIZERS[name].slots))
+    before = float((w**2).sum())
+    for t in range(1, 20):
+        _one_update(name, w, 2 * w, state, rates, t)
+    assert float((w**2).sum()) < 0.9 * before
+    w, decaying = np.ones((1, 8)), rates._replace(weight_decay=np.array([0.5]))
+    state = tuple(np.zeros_like(w) for _ in range(OPTIMIZERS[name].slots))
+    step(OPTIMIZERS[name], w, np.zeros_like(w), state, decaying, t=1, n_weights=5)
+    assert (w[0, :5] < 1).all() and (w[0, 5:] == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 10), (3, BLOCK), (7, 100), (2, BLOCK + 5), (40, 5000)])
+def test_blocks_cover_everything_once(shape):
+    seen = np.zeros(shape, int)
+    for rows, columns in blocks(shape[0], 0, shape[1]):
+        seen[rows, columns] += 1
+        assert seen[rows, columns].size <= BLOCK
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("sizes", [(4, 3), (6, 5, 3), (8, 7, 6, 2)])
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_backpropagation_agrees_with_finite_differences(activation, sizes, decay, rng):
+    net = Net(sizes, activation, "xavier", bias_init=0.1)
+    x, y = rng.standard_normal((9, sizes[0])), rng.integers(0, sizes[-1], 9)
+    flat = initialize(net, rng)
+    errors = check_gradient(net, flat, x, y, weight_decay=decay, rng=rng, per_tensor=10)
+    assert len(errors) > 3 * len(net.layers)
+    assert max(e.relative for e in errors) < 1e-6
+
+
+def test_gradient_check_sees_a_wrong_gradient(rng, monkeypatch):
+    relu = ACTIVATIONS["relu"]
+
+    def leaky(grad, a, z):
+        grad *= np.where(a > 0, 1.0, 0.3)
+
+    monkeypatch.setitem(ACTIVATIONS, "relu", relu._replace(backward=leaky))
+    net = Net((6, 5, 3))
+    x, y = rng.standard_normal((9, 6)), rng.integers(0, 3, 9)
+    errors = check_gradient(net, initialize(net, rng), x, y, weight_decay=0.0, rng=rng)
+    assert max(e.relative for e in errors) > 1e-2
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_backward_is_the_derivative_of_forward(activation):
+    pair = ACTIVATIONS[activation]
+    z = np.linspace(-3, 3, 13)[None, None] + 0.01
+    a, h = np.empty_like(z), 1e-6
+
+    def f(at):
+        out = np.empty_like(at)
+        pair.forward(at.copy(), out)
+        return out
+
+    pair.forward(z, a)
+    slope = np.ones_like(z)
+    pair.backward(slope, a, z.copy())
+    np.testing.assert_allclose(slope, (f(z + h) - f(z - h)) / (2 * h), atol=1e-8)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 40])
+def test_softmax_cross_entropy_of_nothing_is_log_c_and_survives_huge_logits(classes, rng):
+    labels = rng.integers(0, classes, 7)
+    losses = softmax_cross_entropy(np.zeros((2, 7, classes)), labels)
+    np.testing.assert_allclose(losses, np.log(classes))
+    huge = rng.standard_normal((2, 7, classes)) * 1e4
+    assert np.isfinite(softmax_cross_entropy(huge, labels)).all()
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_initializers_have_the_spread_they_promise(name, rng):
+    draw, scale = INITIALIZERS[name]
+    w = draw(rng, 400, 300, scale)
+    expected = {"constant": 0.0, "small": 0.01, "xavier": 400**-0.5, "kaiming": (2 / 400) ** 0.5}
+    assert w.shape == (400, 300)
+    assert w.std() == pytest.approx(expected[name], rel=0.02)
+
+
+def test_initial_loss_of_the_lecture_with_its_penalty():
+    """CS231n: 3072-50-10, std 1e-4: log C, and 3.0731 +- 0.0028 with lambda = 1e3."""
+    net = Net((3072, 50, 10), init="small", init_scale=1e-4)
+    x = np.random.default_rng(1).uniform(-128, 128, (50, 3072))
+    flat = initialize(net, np.random.default_rng(2))
+    labels = np.arange(50) % 10
+    assert loss_and_gradient(net, flat, x, labels, 0.0)[0] == pytest.approx(2.3026, abs=1e-3)
+    with_decay = loss_and_gradient(net, flat, x, labels, 1e3)[0]
+    assert with_decay == pytest.approx(3.0731, abs=4 * 0.0028)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_start_at_one_and_never_rise(name):
+    decay = Decay(np.array([0.5, 0.9]), np.array([2.0, 1.0]))
+    factors = np.array([SCHEDULES[name](epoch, decay) for epoch in np.linspace(0, 10, 41)])
+    assert (factors[0] == 1).all()
+    assert (np.diff(factors, axis=0) <= 0).all()
+
+
+def test_decays_per_epoch_as_the_lecture_does():
+    decay = Decay(np.array([0.9]), np.array([1.0]))
+    assert [SCHEDULES["step"](e, decay)[0] for e in (0.99, 1.0, 2.5)] == [1.0, 0.9, 0.9**2]
+    assert SCHEDULES["exponential"](2.5, decay)[0] == pytest.approx(0.9**2.5)
