@@ -1,0 +1,1 @@
+"""What to try next: the space, how it is sampled, what its edges say, and how it is zoomed."""

@@ -1,0 +1,81 @@
+"""The next range: narrowed around the best trials, widened where they lie on an edge."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.search.edges import Side
+from hpsearch.search.space import Range
+
+FEWEST = 3  # trials that a range is drawn from, at least
+PAD = 0.25  # decades
+NARROWEST = 0.5  # decades
+WIDER = 1.0  # decade beyond the old bound
+LINEAR_DECADES = 4.0  # a linear range counts as so many decades wide
+
+
+def survivors(scores: NDArray[np.float64], standard_error: float) -> NDArray[np.bool_]:
+    """Which trials (N,) the next range is drawn from: the best quarter, at least three, and all
+    within two standard errors of the best. Larger scores are better.
+    """
+    order = np.argsort(-scores, kind="stable")
+    keep = np.zeros(len(scores), bool)
+    keep[order[: max(FEWEST, math.ceil(len(scores) / 4))]] = True
+    within: NDArray[np.bool_] = scores >= scores.max() - 2 * standard_error
+    return keep | within
+
+
+def narrow(kind: Range, values: Sequence[float], *, whole_decades: bool) -> Range:
+    """The range of `values` on its scale. Rounded outward to whole decades (the lecture's own
+    refinement, after its coarse search) or else padded by a quarter decade or half the largest
+    gap; at least half a decade wide; never beyond the old bounds.
+    """
+    unit = _decade(kind)
+    scaled = sorted(kind.to_scale(v) for v in values if not (kind.log and v <= 0))
+    if not scaled:
+        return kind
+    low, high = scaled[0], scaled[-1]
+    if whole_decades and kind.log:
+        low, high = math.floor(low + 1e-9), math.ceil(high - 1e-9)
+    else:
+        gap = max(np.diff(scaled), default=0.0)
+        pad = max(PAD * unit, float(gap) / 2) if gap < 2 * unit else PAD * unit
+        low, high = low - pad, high + pad
+    missing = NARROWEST * unit - (high - low)
+    if missing > 0:
+        low, high = low - missing / 2, high + missing / 2
+    return _within(kind, low, high)
+
+
+def _within(kind: Range, low: float, high: float) -> Range:
+    """`kind` over low..high (on its scale), cut at its old bounds and kept from vanishing."""
+    old_low, old_high = map(kind.to_scale, kind.bounds)
+    bottom, top = max(low, old_low), min(high, old_high)
+    bounds = sorted((_value(kind, bottom), _value(kind, top)))
+    return kind.with_bounds(*bounds) if bounds[0] < bounds[1] else kind
+
+
+def widen(kind: Range, old: Range, side: Side, *, limit: float | None = None) -> Range:
+    """`kind` with its `side` moved a decade beyond the `old` bound, not beyond `limit`."""
+    step = WIDER * _decade(old)
+    low, high = kind.bounds
+    old_low, old_high = map(old.to_scale, old.bounds)
+    if side == "low":
+        far = _value(kind, old_low - step)
+        return kind.with_bounds(min(low, max(far, limit)) if limit is not None else far, high)
+    far = _value(kind, old_high + step)
+    return kind.with_bounds(low, max(high, min(far, limit)) if limit is not None else far)
+
+
+def _decade(kind: Range) -> float:
+    """One decade on the range's scale; a quarter of the range where the scale is linear."""
+    low, high = map(kind.to_scale, kind.bounds)
+    return 1.0 if kind.log else (high - low) / LINEAR_DECADES
+
+
+def _value(kind: Range, scaled: float) -> float:
+    """From the scale, to three digits: nobody reads more in a bound."""
+    value = kind.from_scale(scaled)
+    return value if kind.integer else float(f"{value:.3g}")

@@ -1,0 +1,146 @@
+"""What a stage or a check concludes, and why: the documents of the contract."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from hpsearch.strictjson import plain
+
+
+class Verdict(StrEnum):
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+SEVERITY = {Verdict.PASS: 0, Verdict.WARN: 1, Verdict.FAIL: 2}
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    return max(verdicts, key=SEVERITY.__getitem__, default=Verdict.PASS)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question that a checking stage asks: what was found, what is right, how to mend it."""
+
+    name: str
+    verdict: Verdict
+    value: float | int | str | None
+    expected: float | int | str | None
+    message: str
+    fix: str = ""
+    diagnosis: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        record = {key: plain(value) for key, value in asdict(self).items()}
+        if self.diagnosis is None:
+            del record["diagnosis"]
+        return record
+
+
+@dataclass(frozen=True)
+class CheckDocument:
+    """The document of a checking stage: `data`, `sanity`, `overfit` or `sweep`.
+
+    `facts` holds what the stage measured besides its checks (tables for the report, the range
+    that the sweep proposes); `settings` what it depended on, so that a change is noticed.
+    """
+
+    stage: str
+    checks: tuple[Check, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    settings: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        return worst([check.verdict for check in self.checks])
+
+    def to_json(self) -> dict[str, Any]:
+        checks = [check.to_json() for check in self.checks]
+        head = {"stage": self.stage, "verdict": self.verdict, "checks": checks}
+        return {**head, "facts": plain(self.facts), "settings": self.settings}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        known = {f.name for f in fields(Check)}
+        checks = tuple(
+            Check(**{k: v for k, v in item.items() if k in known} | _verdict_of(item))
+            for item in record["checks"]
+        )
+        return cls(record["stage"], checks, record.get("facts", {}), record.get("settings", ""))
+
+
+def _verdict_of(item: Mapping[str, Any]) -> dict[str, Verdict]:
+    return {"verdict": Verdict(item["verdict"])}
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A side of a searched range where the best trials lie, with the evidence.
+
+    `strength` is info, warn, strong or stability; `position` is the best trial's place in the
+    range, 0 to 1 on the hyperparameter's scale; `next` the bounds to search next.
+    """
+
+    hparam: str
+    side: str
+    strength: str
+    position: float
+    evidence: Mapping[str, Any]
+    message: str
+    next: tuple[float, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        bounds = record.get("next")
+        return cls(**{**record, "next": tuple(bounds) if bounds else None})
+
+
+@dataclass(frozen=True)
+class SearchDocument:
+    """The document of a search stage, `stage.json`: the contract's keys, then what it ran with.
+
+    `verdict` is None while trials are missing. `space` and `next_space` map an hparam to its
+    distribution as YAML writes it; `reasons` says of each next range why; `settings` is what
+    the trials' numbers depend on besides their own hparams.
+    """
+
+    stage: str
+    verdict: Verdict | None
+    trials: int
+    completed: int = 0
+    diverged: int = 0
+    pruned: int = 0
+    failed: int = 0
+    best: Mapping[str, Any] | None = None
+    edges: tuple[Edge, ...] = ()
+    next_space: Mapping[str, Any] = field(default_factory=dict)
+    next_command: str = ""
+    message: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    space: Mapping[str, Any] = field(default_factory=dict)
+    sampler: str = "random"
+    metric: str = "val_accuracy"
+    epochs: int = 0
+    baseline: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        record = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        return {**record, "edges": [edge.to_json() for edge in self.edges]}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        verdict = Verdict(record["verdict"]) if record["verdict"] else None
+        edges = tuple(Edge.from_json(edge) for edge in record["edges"])
+        known = {f.name for f in fields(cls)}
+        given = {key: value for key, value in record.items() if key in known}
+        return cls(**{**given, "verdict": verdict, "edges": edges})
+
+
+Document = CheckDocument | SearchDocument
