@@ -1,0 +1,22 @@
+"""Data: sources, stratified split, preprocessing, audit statistics and minibatch order."""
+
+from hpsearch.data.batches import minibatches, order
+from hpsearch.data.dataset import Dataset, Loaded, Progress, Rows, Source
+from hpsearch.data.preprocess import Preprocess, fit
+from hpsearch.data.sources import SOURCES, load
+from hpsearch.data.split import split
+
+__all__ = [
+    "SOURCES",
+    "Dataset",
+    "Loaded",
+    "Preprocess",
+    "Progress",
+    "Rows",
+    "Source",
+    "fit",
+    "load",
+    "minibatches",
+    "order",
+    "split",
+]
