@@ -1,0 +1,78 @@
+"""From a config file and the command line to a Config: find, read, override, check, resolve."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hpsearch.config.dump import dump
+from hpsearch.config.find import Found, bundled, find, runs
+from hpsearch.config.messages import Fault, faults_of, report
+from hpsearch.config.schema import Config
+from hpsearch.config.searchable import space_faults
+from hpsearch.config.written import Override, Written
+from hpsearch.config.yaml12 import KeyPath
+from hpsearch.errors import ConfigError
+
+__all__ = ["Found", "Override", "bundled", "dump", "find", "load", "runs"]
+
+_FROM_FILES = ("csv", "npz", "idx", "cifar10", "images")
+
+
+def load(found: Found, overrides: Sequence[str | Override] = ()) -> Config:
+    """The complete config: the file, then each override (`KEY=VALUE` or an Override) in turn.
+
+    Paths come out absolute: the file's are relative to its folder, those of overrides to the
+    working directory. ConfigError with one located line per fault; HostError where the file
+    cannot be read.
+    """
+    written = Written.from_file(found)
+    for override in overrides:
+        written.put(_parsed(override), found.cwd)
+    written.values.setdefault("name", found.name)
+    return _resolved(_checked(written), written)
+
+
+def _parsed(override: str | Override) -> Override:
+    return override if isinstance(override, Override) else Override.parse(override)
+
+
+def _checked(written: Written) -> Config:
+    """The written values as a Config; ConfigError with every fault at once."""
+    faults = list(_faults_beyond_one_key(written))
+    try:
+        config = Config.model_validate(written.values)
+    except ValidationError as error:
+        faults += faults_of(error, written)
+    if faults:
+        raise ConfigError(report(faults, written))
+    return config
+
+
+def _faults_beyond_one_key(written: Written) -> Iterator[Fault]:
+    search, data = written.values.get("search"), written.values.get("data")
+    if isinstance(search, dict):
+        yield from space_faults(search.get("space"))
+    if isinstance(data, dict) and data.get("source") in _FROM_FILES and data.get("path") is None:
+        yield Fault(("data", "source"), f"{data['source']} needs a file or folder: set data.path")
+
+
+def _resolved(config: Config, written: Written) -> Config:
+    """The config with every path in it absolute."""
+    data, split = config.data, config.data.split
+    places: dict[str, object] = {
+        name: _absolute(getattr(split, name), ("data", "split", name), written)
+        for name in ("validation", "test")
+    }
+    path = _absolute(data.path, ("data", "path"), written)
+    data = data.model_copy(update={"path": path, "split": split.model_copy(update=places)})
+    return config.model_copy(update={"data": data})
+
+
+def _absolute(value: object, path: KeyPath, written: Written) -> object:
+    """Text as an absolute path, `..` taken out and `~/` filled in; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    place = Path(value).expanduser() if value.startswith("~/") else Path(value)
+    return os.path.normpath(written.at(path).folder / place)

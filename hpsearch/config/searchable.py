@@ -1,0 +1,72 @@
+"""What the space may search: keys of model and train, over values that those keys may have."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from hpsearch.config.messages import Fault, sentence
+from hpsearch.config.schema import SEARCHABLE
+from hpsearch.config.yaml12 import KeyPath
+from hpsearch.search.space import RANGES, Distribution
+
+_DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
+_WHOLE = {next(iter(kind.model_fields)): kind.integer for kind in RANGES}
+_SPACE = ("search", "space")
+_MISFITS = {
+    "int_type": "must be a whole number: use int_uniform, int_log_uniform or choice",
+    "string_type": "is chosen by its name: use choice",
+    "one_of": "is chosen by its name: use choice",
+    "literal_error": "is chosen by its name: use choice",
+}
+
+
+def space_faults(space: Any) -> Iterator[Fault]:
+    """Keys that cannot be searched, and bounds or choices that their keys refuse.
+
+    What is no distribution at all is passed over: the schema says so itself.
+    """
+    for key, written in space.items() if isinstance(space, dict) else ():
+        if key not in SEARCHABLE:
+            yield Fault((*_SPACE, key))
+        elif _is_distribution(written):
+            yield from _refused(key, written)
+
+
+def _is_distribution(written: Any) -> bool:
+    try:
+        _DISTRIBUTION.validate_python(written)
+    except ValidationError:
+        return False
+    return True
+
+
+def _refused(key: str, written: dict[str, Any]) -> Iterator[Fault]:
+    """The values that `key` refuses; only the first where the kind of distribution is wrong."""
+    ((kind, _),) = written.items()
+    for path, value in _values(kind, written[kind]):
+        error = _error(key, float(value) if _WHOLE.get(kind) is False else value)
+        if error and kind in _WHOLE and (misfit := _MISFITS.get(error.errors()[0]["type"])):
+            yield Fault((*_SPACE, key, kind), f"{key} {misfit}")
+            return
+        if error:
+            yield Fault((*_SPACE, key, *path), sentence(error.errors()[0], value))
+
+
+def _values(kind: str, body: Any) -> Iterator[tuple[KeyPath, Any]]:
+    """Every value that a distribution names, with its path below the searched key."""
+    path: KeyPath = (kind,)
+    if isinstance(body, dict):
+        if body.get("zero", 0.5) > 0:
+            yield path, 0.0
+        path, body = (kind, "bounds"), body["bounds"]
+    for index, value in enumerate(body):
+        yield (*path, index), value
+
+
+def _error(key: str, value: Any) -> ValidationError | None:
+    try:
+        SEARCHABLE[key].model_validate({key: value})
+    except ValidationError as error:
+        return error
+    return None

@@ -1,0 +1,216 @@
+import random
+import re
+import string
+import time
+
+import pytest
+
+from hpsearch.config.find import Found
+from hpsearch.config.keys import LEVELS, key_meant
+from hpsearch.config.load import load
+from hpsearch.config.schema import SEARCHABLE, Config, Search
+from hpsearch.config.suggest import distance
+from hpsearch.config.written import Override
+from hpsearch.errors import ConfigError
+from hpsearch.search.space import KINDS
+
+
+@pytest.fixture
+def errors(tmp_path):
+    """The lines of the error that loading a config ends in."""
+
+    def lines(text, overrides=()):
+        path = tmp_path / "x.yaml"
+        path.write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            load(Found(path, "x", tmp_path, "x.yaml"), overrides)
+        return str(caught.value).split("\n")
+
+    return lines
+
+
+NAME = (
+    "name: must be at most 64 letters, digits, '.', '_' or '-', the first a letter or digit, got "
+)
+SOURCES = "digits, spiral, csv, npz, idx, cifar10, images"
+TOP, SEARCH = ", ".join(Config.model_fields), ", ".join(Search.model_fields)
+SPACE = ", ".join(SEARCHABLE)
+ONE_KIND = f"must be one distribution ({', '.join(KINDS)}), for example {{log_uniform: [1e-4, 1]}}"
+KIND_LIST = f"(allowed: {', '.join(KINDS)})"
+
+# The caret stands before what the message must point at.
+FAULTS = {
+    "search:\n  coarse: {trials: ^0}": "search.coarse.trials: must be at least 1, got 0",
+    "train: {learning_rate: ^0}": "train.learning_rate: must be above 0, got 0",
+    "train: {learning_rate: ^1e400}": "train.learning_rate: must be a finite number, got .inf",
+    "train: {learning_rate: ^1e40}": "train.learning_rate: must be at most 1e+30, got 1.0e+40",
+    "train: {momentum: ^1.0}": "train.momentum: must be below 1, got 1.0",
+    "train: {momentum: ^.nan}": "train.momentum: must be a finite number, got .nan",
+    "train: {batch_size: ^'5'}": 'train.batch_size: must be a whole number, got "5"',
+    "train: {batch_size: ^5.0}": "train.batch_size: must be a whole number, got 5.0",
+    "train: {batch_size: ^true}": "train.batch_size: must be a whole number, got true",
+    "train: {weight_decay: ^no}": 'train.weight_decay: must be a number, got "no"',
+    "train:^": "train: must be a mapping of keys, got null",
+    "train: ^[1]": "train: must be a mapping of keys, got [1]",
+    "^- 1": "must be a mapping of keys, such as seed: 0",
+    "name: ^5": f"{NAME}5",
+    "name: ^../x": f'{NAME}"../x"',
+    "data: {path: ^5}": "data.path: must be text, got 5",
+    "data: {path: ^''}": 'data.path: must not be empty, got ""',
+    "data: {source: ^csv}": "data.source: csv needs a file or folder: set data.path",
+    "data: {path: x, source: ^csw}": f"data.source: must be one of {SOURCES}, "
+    'got "csw": did you mean "csv"?',
+    "data: {split: {validation: ^1.5}}": "data.split.validation: must be a fraction between 0 "
+    "and 1, a number of rows, or a file or folder, got 1.5",
+    "data: {split: {test: ^-1}}": "data.split.test: must be 0 for none, a fraction below 1, "
+    "a number of rows, or a file or folder, got -1",
+    "data: {drop: [a, ^true]}": "data.drop[1]: must be a column: its name, or its number, "
+    "got true",
+    "data: {preprocess: {whiten: ^zca}}": "data.preprocess.whiten: not offered yet: only none, "
+    'got "zca"',
+    "model: {dropout: ^0.5}": "model.dropout: not offered yet: only 0, got 0.5",
+    "model: {hidden: [50, ^0]}": "model.hidden[1]: must be at least 1, got 0",
+    "model: {hidden: ^0}": "model.hidden: must be at least 1, got 0",
+    "model: {hidden: ^a}": 'model.hidden: must be a list, got "a"',
+    "sweep: {learning_rates: ^[]}": "sweep.learning_rates: must not be empty, got []",
+    "search: {budget: {seconds: ^5}}": "search.budget.seconds: not offered yet: only null, got 5",
+    "search: {round: ^refine}": "search.round: must be coarse, refine-1, refine-2, ..., "
+    'got "refine"',
+    "search: {space: ^5}": "search.space: must be a mapping of keys, got 5",
+    "^tain: 1": f'unknown key "tain": did you mean "train"? (allowed: {TOP})',
+    "search: {^epochs: 5}": 'search: unknown key "epochs": did you mean "search.coarse.epochs"? '
+    f"(allowed: {SEARCH})",
+    "final: {^'a\\b': 1}": 'final: unknown key "a\\\\b" (allowed: top, seeds)',
+    "a: 1\n^a: 2": '"a" is given twice, first at x.yaml:1:1',
+    "^1: 2": "a key must be text, got 1",
+}
+SPACE_FAULTS = {
+    "^learnig_rate: {uniform: [1, 2]}": 'unknown key "learnig_rate": did you mean '
+    f'"learning_rate"? (allowed: {SPACE})',
+    "momentum: ^0.5": f"momentum: {ONE_KIND}, got 0.5",
+    "momentum: ^{unifrom: [0, 1]}": 'momentum: unknown distribution "unifrom": did you mean '
+    f'"uniform"? {KIND_LIST}',
+    "momentum: ^{uniform: [0, .5], a: 1}": f"momentum: {ONE_KIND}, "
+    "got {uniform: [0, 0.5], a: 1}",
+    "momentum: {uniform: [0.5, ^1]}": "momentum.uniform[1]: must be below 1, got 1",
+    "momentum: {uniform: ^[0.5]}": "momentum.uniform: must be two bounds, [low, high], got [0.5]",
+    "momentum: {uniform: ^[]}": "momentum.uniform: must be two bounds, [low, high], got []",
+    "momentum: {uniform: ^[.5, .5]}": "momentum.uniform: the bounds must differ, got [0.5, 0.5]",
+    "learning_rate: {log_uniform: [^0, 1]}": "learning_rate.log_uniform[0]: must be above 0, "
+    "got 0",
+    "learning_rate: {uniform: [^0, 1]}": "learning_rate.uniform[0]: must be above 0, got 0",
+    "learning_rate: {zero_or_log_uniform: ^{bounds: [1, 2]}}": "learning_rate."
+    "zero_or_log_uniform: must be above 0, got 0.0",
+    "weight_decay: {zero_or_log_uniform: {bounds: [1, 2], ^zro: 0}}": "weight_decay."
+    'zero_or_log_uniform: unknown key "zro": did you mean "zero"? (allowed: bounds, zero)',
+    "weight_decay: {zero_or_log_uniform: ^{zero: 0}}": "weight_decay.zero_or_log_uniform: bounds "
+    "must be given, got {zero: 0}",
+    "batch_size: {log_uniform: ^[10, 100]}": "batch_size.log_uniform: batch_size must be a whole "
+    "number: use int_uniform, int_log_uniform or choice",
+    "hidden: {int_uniform: [^0, 100]}": "hidden.int_uniform[0]: must be at least 1, got 0",
+    "hidden: {choice: [5, [50, ^0]]}": "hidden.choice[1][1]: must be at least 1, got 0",
+    "hidden: {choice: [5, ^x]}": 'hidden.choice[1]: must be a list, got "x"',
+    "init: {uniform: ^[1, 2]}": "init.uniform: init is chosen by its name: use choice",
+    "activation: {choice: [relu, ^tahn]}": "activation.choice[1]: must be one of relu, tanh, "
+    'sigmoid, got "tahn": did you mean "tanh"?',
+    "init_scale: {choice: [^{a: 1}]}": "init_scale.choice[0]: must be true or false, a number, "
+    "text or a list of whole numbers, got {a: 1}",
+    "dropout: {uniform: [0, ^0.5]}": "dropout.uniform[1]: not offered yet: only 0, got 0.5",
+}
+IN_SPACE = {
+    f"search:\n  space:\n    {text}": "search.space" + (": " if text[0] == "^" else ".") + said
+    for text, said in SPACE_FAULTS.items()
+}
+
+
+@pytest.mark.parametrize("marked", FAULTS | IN_SPACE)
+def test_a_fault_is_one_line_with_place_rule_and_value(marked, errors):
+    before, _, after = marked.partition("^")
+    lines = before.split("\n")
+    said = (FAULTS | IN_SPACE)[marked]
+    assert errors(before + after) == [f"x.yaml:{len(lines)}:{len(lines[-1]) + 1}: {said}"]
+
+
+def test_all_faults_at_once_in_the_order_of_the_file(errors):
+    text = (
+        "seed: -1\nsearch:\n  space: {momentum: {uniform: [0, 2]}}\n  epochs: 1\nfinal: {top: 0}"
+    )
+    lines = errors(text, ["train.lr=1", Override("--run", "name", "a/b")])
+    assert [line.split(": ")[0] for line in lines] == [
+        "x.yaml:1:7", "x.yaml:3:35", "x.yaml:4:3", "x.yaml:5:14", "--set train.lr=1", "--run",
+    ]  # fmt: skip
+
+
+def test_very_many_faults_are_counted(errors):
+    start = time.perf_counter()
+    lines = errors("".join(f"key{number}: 1\n" for number in range(9000)))
+    assert (len(lines), lines[-1]) == (51, "... and 8950 more")
+    assert time.perf_counter() - start < 1
+
+
+def test_a_long_value_is_cut_and_no_message_has_a_line_break(errors):
+    (line,) = errors(f'train: {{optimizer: "{"ab " * 200}\\n"}}')
+    assert len(line) < 200
+    assert line.endswith("...")
+    assert line.isprintable()
+
+
+def one_edit(word):
+    """Every word one edit away: deletions, swaps, substitutions, insertions."""
+    for i in range(len(word) + 1):
+        yield word[:i] + word[i + 1 :]
+        yield word[:i] + word[i + 1 : i + 2] + word[i : i + 1] + word[i + 2 :]
+        for letter in string.ascii_lowercase + "_":
+            yield word[:i] + letter + word[i + 1 :]
+            yield word[:i] + letter + word[i:]
+
+
+def test_at_least_95_of_100_typos_are_understood():
+    typos = [
+        (level, key, typo)
+        for level, keys in LEVELS.items()
+        for key in keys
+        for typo in sorted({*one_edit(key)} - {*keys, ""})
+    ]
+    sample = random.Random(0).sample(typos, 3000)
+    understood = sum(key_meant(typo, level) == key for level, key, typo in sample)
+    assert understood >= 0.99 * len(sample)
+
+
+@pytest.mark.parametrize(
+    ("word", "level", "meant"),
+    [
+        ("lr", ("train",), "learning_rate"),
+        ("Learning-Rate", ("train",), "learning_rate"),
+        ("learning_rate", (), "train.learning_rate"),
+        ("learning_rate", ("search",), "search.space.learning_rate"),
+        ("epoch", ("search",), "search.coarse.epochs"),
+        ("split", (), "data.split"),
+        ("seeds", (), "seed"),
+        ("foo", ("data", "split"), None),
+        ("qqqq", (), None),
+    ],
+)
+def test_the_key_that_was_meant(word, level, meant):
+    assert key_meant(word, level) == meant
+
+
+@pytest.mark.parametrize(
+    ("word", "other", "edits"),
+    [
+        ("abcd", "abcd", 0),
+        ("abcd", "acbd", 1),
+        ("abcd", "abd", 1),
+        ("abcd", "xbcx", 2),
+        ("ca", "abc", 3),
+        ("x" * 40, "a", 99),
+    ],
+)
+def test_edits_are_counted(word, other, edits):
+    assert distance(word, other) == edits
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: &b 1", "\ta: 1", "a: !!int x", "[" * 99])
+def test_faults_of_yaml_are_located_too(text, errors):
+    (line,) = errors(text)
+    assert re.match(r"x\.yaml:\d+:\d+: ", line)
