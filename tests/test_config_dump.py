@@ -39,9 +39,9 @@ SPACES = {
     "weight_decay": bounds.map(lambda b: {"zero_or_log_uniform": {"bounds": b, "zero": 0.25}}),
     "init_scale": bounds.map(lambda b: {"uniform": b}),
     "batch_size": whole.map(lambda b: {"int_log_uniform": b}),
-    "hidden": st.lists(st.integers(1, 99) | st.lists(st.integers(1, 99)), min_size=1).map(
-        lambda items: {"choice": items}
-    ),
+    "hidden": st.lists(
+        st.integers(1, 99) | st.lists(st.integers(1, 99), max_size=4), min_size=1
+    ).map(lambda items: {"choice": items}),
     "activation": st.just({"choice": ["relu", "tanh"]}),
 }
 shares = st.none() | st.integers(1, 10**9) | st.floats(0.001, 0.999)

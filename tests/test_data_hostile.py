@@ -176,6 +176,11 @@ def npz_header_announces_a_terabyte(folder):
 
 
 @case
+def npz_header_announces_gigabytes(folder):
+    return npz_with_x(folder, npy_announcing((2**11, 2**20), b"1234"))
+
+
+@case
 def npz_header_announces_less_than_nothing(folder):
     return npz_with_x(folder, npy_announcing((-2, -2), b"1234"))
 
@@ -267,6 +272,12 @@ def idx_header_announces_exabytes(folder):
 
 
 @case
+def idx_header_announces_gigabytes(folder):
+    lie = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2**15, 2**8, 2**8) + b"data"
+    return idx_with(folder, "train-images-idx3-ubyte", lie)
+
+
+@case
 def idx_gz_header_announces_exabytes(folder):
     lie = bytes([0, 0, 8, 3]) + b"\xff" * 12 + b"data"
     return idx_with(folder, "train-images-idx3-ubyte.gz", gzip.compress(lie))
@@ -353,7 +364,7 @@ def cifar_object_array(folder):
 
 @case
 def cifar_poisons_the_reader(folder):
-    build = b"\x80\x02c_codecs\nencode\nN}U\x0c__defaults__U\x06poisons\x86b."
+    build = b"\x80\x02c_codecs\nencode\nN}X\x0c\0\0\0__defaults__K\x01\x85s\x86b."
     return cifar_with(folder, build)
 
 
@@ -481,6 +492,13 @@ def image_postscript(folder):
 
 
 @case
+def image_of_a_format_not_asked_for(folder):
+    source = write_images(folder)
+    Image.new("RGB", (5, 6)).save(folder / "cat" / "000.png", format="TIFF")
+    return source
+
+
+@case
 def image_of_16_bits(folder):
     source = write_images(folder)
     Image.fromarray(np.ones((6, 5), np.uint16)).save(folder / "cat" / "000.png")
@@ -533,6 +551,24 @@ def test_hostile_files_are_refused_in_one_line(name, tmp_path):
     assert ": " in message and "; " in message
     assert not (tmp_path / "canary").exists()
     assert peak < 30e6
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (npz_of_objects, "never unpickled"),
+        (npz_nan_labels, "labels must be finite, got nan"),
+        (cifar_gadget, "it names posix.mkdir"),
+        (cifar_poisons_the_reader, "it sets attributes"),
+        (idx_gz_bomb, "the file holds more"),
+        (image_bomb, "exceeds limit"),
+        (csv_is_a_folder, "must be a file, got a folder"),
+    ],
+)
+def test_the_reason_is_given(build, words, tmp_path):
+    with pytest.raises(DataError) as caught:
+        plain(build(tmp_path))
+    assert words in str(caught.value)
 
 
 def test_the_corpus_is_large():

@@ -60,3 +60,9 @@ def test_nothing_held_out_is_a_permutation():
 def test_shares_that_mean_nothing(share):
     with pytest.raises(DataError, match=r"data\.split\.validation: must be a fraction"):
         split(np.arange(30) % 3, share, 0, seed=0)
+
+
+def test_a_class_of_one_row_stays_in_train():
+    y = np.repeat([0, 1], [1, 60])
+    train, validation, _ = split(y, 40, 0, seed=0)
+    assert 0 in y[train] and len(validation) == 40

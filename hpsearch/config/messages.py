@@ -82,7 +82,7 @@ def sentence(detail: ErrorDetails, value: object) -> str:
         return str(context["error"])
     if kind == "distribution":
         return _distribution(value)
-    rule = _SENTENCES.get(kind, detail["msg"]).format_map(context)
+    rule = _SENTENCES[kind].format_map(context) if kind in _SENTENCES else detail["msg"]
     return f"{rule}, got {shown(value)}"
 
 

@@ -206,11 +206,10 @@ def _error(name: str, spot: Spot, message: str) -> ConfigError:
 
 
 def _checked(text: str | bytes, name: str) -> str:
-    """The text decoded, without its byte order mark, if it is short enough and printable."""
+    """The text decoded, if it is short enough and printable."""
     if len(text) > MAX_BYTES:
         raise _error(name, Spot(1, 1), f"larger than {MAX_BYTES:,} bytes: this is no config")
     text = _decoded(text, name) if isinstance(text, bytes) else text
-    text = text.removeprefix("\ufeff")
     if found := _NOT_TEXT.search(text):
         message = f"the character U+{ord(found[0]):04X} may not stand in a config"
         raise _error(name, _spot_at(text, found.start()), message)

@@ -71,7 +71,8 @@ def load_csv(source: Source) -> Loaded:
     cells = _complete(_cells(tables, [target, *features]), source.missing)
     y, classes = _labels(cells, path)
     names, x = _matrix([_feature(column, cells) for column in cells.columns[1:]], path)
-    parts = [Rows(x[cells.files == k], y[cells.files == k]) for k in range(len(tables))]
+    ends = np.searchsorted(cells.files, np.arange(1, len(tables)))
+    parts = [Rows(*pair) for pair in zip(np.split(x, ends), np.split(y, ends), strict=True)]
     for part, each in zip(parts, cells.paths, strict=True):
         if not len(part):
             raise DataError(f"{each}: must have complete rows, none is; fill the missing cells")
@@ -135,13 +136,14 @@ def _cells(tables: Sequence[Table], names: Sequence[str]) -> Cells:
 
 def _column(name: str, series: "Sequence[pd.Series[Any]]") -> Column:
     pieces = [_numbers(each) if each.dtype.kind in "iuf" else _text(each) for each in series]
-    numbers, text, missing = (np.concatenate(each) for each in zip(*pieces, strict=True))
-    return Column(name, numbers, text, missing)
+    if len(pieces) == 1:
+        return Column(name, *pieces[0])
+    return Column(name, *(np.concatenate(each) for each in zip(*pieces, strict=True)))
 
 
 def _numbers(cells: "pd.Series[Any]") -> tuple[NDArray[Any], ...]:
     numbers = cells.to_numpy(np.float64)
-    return numbers, np.full(len(cells), "", object), np.isnan(numbers)
+    return numbers, np.broadcast_to(np.array("", object), numbers.shape), np.isnan(numbers)
 
 
 def _text(cells: "pd.Series[Any]") -> tuple[NDArray[Any], ...]:

@@ -5,9 +5,8 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ BROKEN = (
     IndexError,
     KeyError,
     OverflowError,
-    Warning,
     struct.error,
     zlib.error,
 )
@@ -76,14 +74,9 @@ def _probe(path: Path) -> tuple[str, tuple[int, int]]:
         return image.mode, image.size
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Of Pillow's warnings only the one of a decompression bomb matters, and is an error."""
-    from PIL import Image
-
-    with warnings.catch_warnings(action="ignore"):
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
+def _quietly() -> "warnings.catch_warnings[None]":
+    """Without Pillow's warnings: those of bombs are errors here already, the others harmless."""
+    return warnings.catch_warnings(action="ignore")
 
 
 def _decode(

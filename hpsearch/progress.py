@@ -1,0 +1,136 @@
+"""What is seen on stderr while a stage runs: bars on a terminal, a line per stage elsewhere."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from hpsearch.trial import Status, TrialResult
+from hpsearch.verdict import Document
+
+
+class _Rate(ProgressColumn):
+    """Trial-steps per second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(
+            f"{(task.finished_speed or task.speed or 0) / 1000:,.1f}k steps/s", style="dim"
+        )
+
+
+class TerminalView:
+    """The runner's view on a terminal; see `runner.View`."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self.console, self.quiet = console, quiet
+        self._live = console.is_terminal and not quiet
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._stage, self._trials, self._seen, self._lost = "", 0, 0, 0
+        self._best = -math.inf
+        self._started = time.monotonic()
+
+    def begin(self, stage: str, trials: int, steps: int) -> None:
+        """A bar for so many trial-steps."""
+        if stage != self._stage:
+            self._stage, self._seen, self._lost, self._best = stage, 0, 0, -math.inf
+            self._trials, self._started = 0, time.monotonic()
+        self._trials += trials
+        self._close()
+        if self._live:
+            self._bar = Progress(
+                SpinnerColumn(), TextColumn("[bold]{task.description}"), BarColumn(None),
+                TextColumn("{task.fields[note]}"), _Rate(), TimeElapsedColumn(),
+                TextColumn("left"), TimeRemainingColumn(), console=self.console, transient=True,
+            )  # fmt: skip
+            self._task = self._bar.add_task(stage, total=steps, note=self._note())
+            self._bar.start()
+
+    def steps(self, n: int) -> None:
+        """So many trial-steps more are done; from any thread."""
+        if self._bar:
+            self._bar.advance(self._task, n)
+
+    def trial(self, result: TrialResult) -> None:
+        """A trial is finished."""
+        self._seen += 1
+        self._lost += result.status is Status.DIVERGED
+        if result.status is Status.DONE:
+            self._best = max(self._best, result.score)
+        if self._bar:
+            self._bar.update(self._task, note=self._note())
+
+    def _note(self) -> str:
+        best = f", best {abs(self._best):.3f}" if math.isfinite(self._best) else ""
+        lost = f", {self._lost} diverged" if self._lost else ""
+        return f"{self._seen}/{self._trials} trials{best}{lost}"
+
+    def end(self, document: Document) -> None:
+        """The stage has its verdict."""
+        self._close()
+        if self._stage == document.stage:
+            seconds = time.monotonic() - self._started
+            self.say(f"{document.stage}: {document.verdict}, {self._note()}, {seconds:.1f} s")
+
+    def say(self, text: str) -> None:
+        """One line, unless quiet."""
+        if not self.quiet:
+            self.console.print(Text(text, style="dim"), soft_wrap=True)
+
+    def _close(self) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def close(self) -> None:
+        """Gives the terminal back, whatever happened."""
+        self._close()
+
+    @contextmanager
+    def loading(self) -> Iterator["Loading"]:
+        """A bar that appears if loading reports progress."""
+        loading = Loading(self.console if self._live else None)
+        try:
+            yield loading
+        finally:
+            loading.close()
+
+
+class Loading:
+    """The bar of images being decoded."""
+
+    def __init__(self, console: Console | None) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._console is None:
+            return
+        if self._bar is None:
+            self._bar = Progress(
+                SpinnerColumn(), TextColumn("[bold]decoding images"), BarColumn(None),
+                TextColumn("{task.completed:,}/{task.total:,}"), TimeRemainingColumn(),
+                console=self._console, transient=True,
+            )  # fmt: skip
+            self._task = self._bar.add_task("decode", total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=done)
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.stop()

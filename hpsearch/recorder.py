@@ -1,0 +1,110 @@
+"""What a cohort leaves behind: curves, losses, best epochs, and who diverged when."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.lockstep import Lockstep, Scores
+from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
+
+# Times the first loss (CS231n lecture 6: "if the cost is ever > 3 * original cost"), or times
+# log C where the first minibatch happened to be an easy one.
+DIVERGED = 3.0
+SMOOTHING = 0.9  # of the loss compared with it, so that one odd minibatch is no divergence
+MAX_LOSSES = 500  # pairs (step, loss) kept of each trial
+
+
+class Recorder:
+    """The record of a cohort. `alive` (K,) are the places in `specs` of the trials still in it;
+    arrays here cover all the specs and are addressed through it.
+    """
+
+    def __init__(self, specs: Sequence[TrialSpec], steps: int, cohort: Lockstep) -> None:
+        self.specs, self.cohort = specs, cohort
+        self.alive = np.arange(len(specs))
+        self.curves = [Curves() for _ in specs]
+        self._stride = -(-steps // MAX_LOSSES)
+        self._losses: list[tuple[int, NDArray[np.float64]]] = []
+        self._first = np.zeros(len(specs))
+        self._smooth = np.zeros(len(specs))
+        self._epoch_loss, self._epoch_rows = np.zeros(len(specs)), 0
+        self._lost: dict[int, tuple[int, str]] = {}
+        self._best_epoch: list[int | None] = [None] * len(specs)
+        self._best_weights = cohort.params.flat.copy()
+
+    def loss(self, loss: NDArray[np.float64], rows: int) -> None:
+        """Takes a step's losses (K,) down, and the trials that diverged out of the cohort."""
+        step = self.cohort.t
+        if (step - 1) % self._stride == 0:
+            everyone = np.full(len(self.specs), np.nan)
+            everyone[self.alive] = loss
+            self._losses.append((step, everyone))
+        self._epoch_loss[self.alive] += loss * rows
+        self._epoch_rows += rows
+        if step == 1:
+            self._first[:] = np.fmax(loss, math.log(self.specs[0].net.sizes[-1]))
+        smooth = SMOOTHING * self._smooth[self.alive] + (1 - SMOOTHING) * loss
+        self._smooth[self.alive] = smooth
+        limit = DIVERGED * self._first[self.alive] * (1 - SMOOTHING**step)
+        self._drop(~(smooth <= limit), f"loss not finite, or above {DIVERGED:g} times the first")
+
+    def epoch(self, rate: NDArray[np.float64], train: Scores, validation: Scores | None) -> None:
+        """Writes an epoch's numbers, each (K,), into the curves of the living."""
+        for k, place in enumerate(self.alive):
+            curves = self.curves[place]
+            curves.train_loss.append(float(self._epoch_loss[place] / self._epoch_rows))
+            curves.train_accuracy.append(float(train.accuracy[k]))
+            curves.learning_rate.append(float(rate[k]))
+            curves.update_ratio.append(float(self.cohort.update_ratio[k]))
+            if validation:
+                curves.val_loss.append(float(validation.loss[k]))
+                curves.val_accuracy.append(float(validation.accuracy[k]))
+                curves.val_balanced_accuracy.append(float(validation.balanced_accuracy[k]))
+                self._keep_best(int(place), k)
+        self._epoch_loss[:], self._epoch_rows = 0.0, 0
+        if validation:
+            self._drop(~np.isfinite(validation.loss), "validation loss not finite")
+
+    def _keep_best(self, place: int, k: int) -> None:
+        curve = getattr(self.curves[place], self.specs[place].metric)
+        sign = -1 if self.specs[place].metric == "val_loss" else 1
+        best = self._best_epoch[place]
+        if math.isfinite(curve[-1]) and (
+            best is None or sign * curve[-1] > sign * curve[best - 1]
+        ):
+            self._best_epoch[place] = len(curve)
+            self._best_weights[place] = self.cohort.params.flat[k]
+
+    def _drop(self, lost: NDArray[np.bool_], reason: str) -> None:
+        if lost.any():
+            for place in self.alive[lost]:
+                self._lost[int(place)] = (self.cohort.t, reason)
+            self.alive = self.alive[~lost]
+            self.cohort.keep(~lost)
+
+    def results(self, seconds: float) -> list[TrialResult]:
+        """One result per spec; only the best trial that finished keeps its weights."""
+        results = [
+            self._result(place, seconds / len(self.specs)) for place in range(len(self.specs))
+        ]
+        done = [r for r in results if r.status is Status.DONE]
+        best = max(done, key=lambda r: r.rank, default=None)
+        for place, result in enumerate(results):
+            if result is best:
+                weights = self._best_weights[place].copy()
+                results[place] = TrialResult(**{**vars(result), "weights": weights})
+        return results
+
+    def _result(self, place: int, seconds: float) -> TrialResult:
+        spec = self.specs[place]
+        step, reason = self._lost.get(place, (self.cohort.t, ""))
+        diverged = place in self._lost
+        return TrialResult(
+            stage=spec.stage, id=spec.id, seed=spec.seed, hparams=spec.hparams,
+            status=Status.DIVERGED if diverged else Status.DONE, metric=spec.metric,
+            curves=self.curves[place], best_epoch=self._best_epoch[place], step=step,
+            losses=[(t, float(loss[place])) for t, loss in self._losses if t <= step],
+            reason=f"{reason}, at step {step}" if reason else "", train_seconds=seconds,
+        )  # fmt: skip

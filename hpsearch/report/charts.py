@@ -1,0 +1,76 @@
+"""Small charts made of characters."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.text import Text
+
+BARS = "▁▂▃▄▅▆▇█"
+GAP = " "
+EDGE = 0.05  # the outer part of a range that counts as its edge
+BEST = "bold green"
+
+
+def sparkline(
+    values: Sequence[float | None], width: int, *,
+    low: float | None = None, high: float | None = None,
+) -> str:  # fmt: skip
+    """The values as blocks, at most `width`; longer curves are averaged down. What is missing or
+    not finite is a gap; a constant lies in the middle. `low` and `high` fix the scale.
+    """
+    if width < 1:
+        return ""
+    means = _averaged(np.array([math.nan if v is None else v for v in values], float), width)
+    finite = means[np.isfinite(means)]
+    if not len(finite):
+        return GAP * len(means)
+    bottom = float(finite.min()) if low is None else low
+    top = float(finite.max()) if high is None else high
+    return "".join(_bar(float(mean), bottom, top) for mean in means)
+
+
+def _averaged(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """At most `width` means of neighbours, over those that are finite."""
+    if len(values) <= width:
+        return values
+    bins = [part[np.isfinite(part)] for part in np.array_split(values, width)]
+    return np.array([part.mean() if len(part) else math.nan for part in bins])
+
+
+def _bar(value: float, low: float, high: float) -> str:
+    if not math.isfinite(value):
+        return GAP
+    if not high > low:
+        return BARS[len(BARS) // 2 - 1]
+    place = (min(max(value, low), high) - low) / (high - low)
+    return BARS[min(len(BARS) - 1, int(place * len(BARS)))]
+
+
+def ruler(
+    positions: Sequence[float], best: float | None, width: int, *,
+    side: str | None = None, style: str = "yellow",
+) -> Text:  # fmt: skip
+    """A range from low to high, `width` wide, with the places (0 to 1) of the best trials and the
+    very best. The zone at the flagged `side` has its `style`.
+    """
+    inner = max(width - 2, 1)
+    marks = ["·"] * inner
+    for position in positions:
+        if math.isfinite(position):
+            marks[_cell(position, inner)] = "▪"
+    at = _cell(best, inner) if best is not None and math.isfinite(best) else None
+    if at is not None:
+        marks[at] = "█"
+    text = Text("├" + "".join(marks) + "┤")
+    zone = max(1, round(EDGE * inner)) + 1
+    if side:
+        text.stylize(style, *((0, zone) if side == "low" else (inner + 2 - zone, inner + 2)))
+    if at is not None:
+        text.stylize(style if side else BEST, at + 1, at + 2)
+    return text
+
+
+def _cell(position: float, cells: int) -> int:
+    return min(cells - 1, max(0, int(position * cells)))

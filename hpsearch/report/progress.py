@@ -1,0 +1,112 @@
+"""How far a run has come: its gates, its best trial, and both as plain JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hpsearch.errors import HpsearchError
+from hpsearch.report.tables import documents, finished, says
+from hpsearch.store import CHECKING, RunStore
+from hpsearch.verdict import Document, SearchDocument, Verdict
+
+DAMAGE = (HpsearchError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A stage of the recipe and what is known of it; `document` is None if it was not run."""
+
+    stage: str
+    document: Document | None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.document.verdict if self.document else None
+
+    @property
+    def state(self) -> str:
+        """Its verdict; else how far it is."""
+        if self.document is None:
+            return "not run"
+        if isinstance(self.document, SearchDocument) and self.document.verdict is None:
+            return f"running {finished(self.document)}/{self.document.trials}"
+        return str(self.document.verdict)
+
+    def to_json(self) -> dict[str, Any]:
+        head: dict[str, Any] = {"stage": self.stage, "verdict": self.verdict, "state": self.state}
+        if isinstance(self.document, SearchDocument):
+            head |= {"trials": self.document.trials, "finished": finished(self.document)}
+            head |= {"completed": self.document.completed, "diverged": self.document.diverged}
+        return {**head, "says": says(self.document) if self.document else ""}
+
+
+def gates(found: Sequence[Document]) -> list[Gate]:
+    """Every stage of the recipe; of refine the rounds there are, the first at least."""
+    known = {document.stage: document for document in found}
+    names = dict.fromkeys([*CHECKING, "coarse", "refine-1", *known])
+    return [Gate(name, known.get(name)) for name in names]
+
+
+def best_of(found: Sequence[Document]) -> dict[str, Any] | None:
+    """The best trial over all search stages, as the contract writes it, and its stage. Stages
+    that searched another metric than the last one do not count; of equals the earlier is it.
+    """
+    ended = [d for d in found if isinstance(d, SearchDocument) and d.best]
+    comparable = [d for d in ended if d.metric == ended[-1].metric]
+    if not comparable:
+        return None
+    sign = -1 if comparable[-1].metric == "val_loss" else 1
+    best = max(comparable, key=lambda d: sign * float((d.best or {})["value"]))
+    return {"stage": best.stage, **best.to_json()["best"]}
+
+
+def reached(found: Sequence[Document]) -> Gate | None:
+    """The last stage begun."""
+    return Gate(found[-1].stage, found[-1]) if found else None
+
+
+def finished_trials(found: Sequence[Document]) -> int:
+    """Of all search stages together."""
+    return sum(finished(d) for d in found if isinstance(d, SearchDocument))
+
+
+def changed(store: RunStore) -> datetime | None:
+    """When a document or a trial was last written."""
+    paths = [store.config, *(store.document_path(stage) for stage in CHECKING)]
+    for stage in store.search_stages():
+        paths += [store.document_path(stage), store.trial_path(stage, 0).parent]
+    times = [path.stat().st_mtime for path in paths if path.exists()]
+    return datetime.fromtimestamp(max(times), UTC) if times else None
+
+
+def run_json(store: RunStore) -> dict[str, Any]:
+    """Every document of the run, and its best trial."""
+    found = documents(store)
+    return {"stages": [document.to_json() for document in found], "best": best_of(found)}
+
+
+def status_json(store: RunStore) -> dict[str, Any]:
+    """The gates of one run."""
+    found = documents(store)
+    stages = [gate.to_json() for gate in gates(found)]
+    return {"name": store.name, "stages": stages, "best": best_of(found)}
+
+
+def runs_json(stores: Sequence[RunStore]) -> dict[str, Any]:
+    """All runs, one entry each; of a damaged one only its name and what is wrong."""
+    return {"runs": [_run_json(store) for store in stores]}
+
+
+def _run_json(store: RunStore) -> dict[str, Any]:
+    try:
+        found, when = documents(store), changed(store)
+        gate = reached(found)
+        return {
+            "name": store.name, "stage": gate.stage if gate else None,
+            "verdict": gate.verdict if gate else None, "state": gate.state if gate else "not run",
+            "best": best_of(found), "trials": finished_trials(found),
+            "changed": when.isoformat(timespec="seconds") if when else None,
+        }  # fmt: skip
+    except DAMAGE as error:
+        return {"name": store.name, "error": str(error) or repr(error)}

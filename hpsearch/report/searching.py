@@ -1,0 +1,254 @@
+"""The view of a search stage: its best trials, where they lie in the space, what comes next."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.text import Text
+
+from hpsearch.errors import HostError
+from hpsearch.report.charts import BEST, ruler, sparkline
+from hpsearch.report.grid import Column, Grid, cells, figures
+from hpsearch.report.tables import (
+    finished,
+    ranking,
+    so_far,
+    space_rows,
+    standard_error,
+    trial_rows,
+    varying,
+)
+from hpsearch.report.text import (
+    accuracy,
+    metric,
+    number,
+    numbers,
+    plain,
+    settings,
+    verdict_text,
+)
+from hpsearch.trial import METRICS, TrialResult
+from hpsearch.verdict import Edge, SearchDocument
+
+RANKED = 10
+CURVE = 12
+LOST = 5  # trials shown where none was completed
+EDGE_STYLES = {"warn": "yellow", "strong": "red", "stability": "yellow"}
+NARROW, WIDE = 80, 120  # columns of a terminal; the rulers grow with it
+Row = Mapping[str, Any]
+
+
+def search_view(
+    document: SearchDocument, results: Sequence[TrialResult], *, rows: int | None = None
+) -> RenderableType:
+    """What `search` shows. `rows` are the validation rows, for the standard error."""
+    if document.metric not in METRICS:
+        raise HostError(f"{document.stage}/stage.json: damaged: no metric {document.metric!r}")
+    if document.verdict is None:
+        document = so_far(document, results)
+    best = ranking(results)
+    parts = [_heading(document), *_messages(document, best, rows), Text()]
+    parts += [_ranking(document, results)] if best else _lost(results)
+    ranges = space_rows(document, results)
+    if best and ranges:
+        parts += [Text(), Ranges(ranges), *_edges(document.edges), *_following(document, ranges)]
+    return Group(*parts)
+
+
+def _heading(document: SearchDocument) -> Text:
+    stage = (plain(document.stage), "bold")
+    return Text.assemble(stage, "  ", _state(document), "  ", (_counts(document), "dim"))
+
+
+def _state(document: SearchDocument) -> Text:
+    if document.verdict:
+        return verdict_text(document.verdict)
+    return Text(f"running {finished(document)}/{document.trials}", style="cyan")
+
+
+def best_text(best: Mapping[str, Any], rows: int | None) -> Text:
+    """The best value, with its standard error where that is known."""
+    name, value = str(best["metric"]), best["value"]
+    error = standard_error(name, value, rows)
+    around = f" ± {accuracy(error)}" if error is not None else ""
+    return Text.assemble(f"best {plain(name)} ", (metric(name, value), "bold"), around)
+
+
+def named_best(best: Mapping[str, Any], rows: int | None) -> Text:
+    """The best value and the trial that reached it: `refine-1/7` where its stage is given too."""
+    stage = f"{best['stage']}/" if "stage" in best else ""
+    where = plain(f", trial {stage}{best['trial']}, epoch {best['epoch']}")
+    return best_text(best, rows).append(where)
+
+
+def _counts(document: SearchDocument) -> str:
+    parts = [f"{document.trials} trials", f"{document.diverged} diverged"]
+    parts += [f"{document.pruned} pruned"] if document.pruned else []
+    parts += [f"{document.failed} failed"] if document.failed else []
+    return ", ".join(parts)
+
+
+def _messages(
+    document: SearchDocument, best: Sequence[TrialResult], rows: int | None
+) -> list[RenderableType]:
+    """What the stage concludes, and how far its ranking can be trusted."""
+    lines: list[RenderableType] = []
+    if document.best:
+        lines.append(_indented(named_best(document.best, rows)))
+    if document.message:
+        lines.append(_indented(Text(plain(document.message))))
+    error = standard_error(best[0].metric, best[0].value, rows) if best else None
+    if error is not None:
+        tied = sum(result.score >= best[0].score - error for result in best)
+        text = f"the best {tied} trials lie within one standard error: their order is noise"
+        lines += [_indented(Text(text, style="dim"))] if tied > 1 else []
+    return lines
+
+
+def _indented(text: Text, by: int = 2) -> Padding:
+    return Padding(text, (0, 0, 0, by), expand=False)
+
+
+def _ranking(document: SearchDocument, results: Sequence[TrialResult]) -> RenderableType:
+    """The best trials: what they reached, with which hparams, and how they got there."""
+    shown, best = trial_rows(results)[:RANKED], ranking(results)[:RANKED]
+    shown = shown[: len(best)]
+    columns = [
+        figures("trial", [str(row["trial"]) for row in shown]),
+        *_metrics(document.metric, shown),
+        figures("epoch", [f"{row['best_epoch']}/{row['epochs']}" for row in shown], rank=40),
+        *_hparams(varying(results), shown),
+        Column("curve", _curves(document.metric, best), rank=50),
+    ]  # fmt: skip
+    return Group(Grid(columns), *_constant(results))
+
+
+def _metrics(searched: str, shown: Sequence[Row]) -> list[Column]:
+    """The searched metric, then those that put it into proportion."""
+    columns = [_metric(searched, shown, rank=0)]
+    others = (("val_accuracy", 60), ("train_accuracy", 70), ("val_loss", 80))
+    return columns + [_metric(name, shown, rank) for name, rank in others if name != searched]
+
+
+def _metric(name: str, shown: Sequence[Row], rank: int) -> Column:
+    values = [row[name] for row in shown]
+    written = numbers(values) if name.endswith("loss") else [accuracy(v) for v in values]
+    return figures(name, written, "" if rank else "bold", rank)
+
+
+def _hparams(names: Sequence[str], shown: Sequence[Row]) -> list[Column]:
+    """The hparams that vary; where not all fit, the first stay, and metrics give way first."""
+    return [
+        figures(plain(name, 24), numbers([row.get(name) for row in shown]), rank=_rank(place))
+        for place, name in enumerate(names)
+    ]
+
+
+def _rank(place: int) -> int:
+    return max(0, place - 1)
+
+
+def _curves(name: str, best: Sequence[TrialResult]) -> list[Text]:
+    """All on one scale."""
+    curves = [getattr(result.curves, name) for result in best]
+    finite = [value for curve in curves for value in curve if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    return cells([sparkline(curve, CURVE, low=low, high=high) for curve in curves], "cyan")
+
+
+def _constant(results: Sequence[TrialResult]) -> list[RenderableType]:
+    differ = varying(results)
+    same = {k: v for k, v in results[0].hparams.items() if k not in differ}
+    return [_indented(Text(f"the same in all: {settings(same)}", style="dim"))] if same else []
+
+
+def _lost(results: Sequence[TrialResult]) -> list[RenderableType]:
+    """Where nothing was completed: what the first trials came to."""
+    if not results:
+        return [_indented(Text("no trial has finished yet", style="dim"))]
+    shown, first = trial_rows(results)[:LOST], {result.id: result for result in results}
+    columns = [
+        figures("trial", [str(row["trial"]) for row in shown]),
+        Column("status", cells([row["status"] for row in shown], "red")),
+        *_hparams(varying(results), shown),
+        Column("reason", cells([plain(first[row["trial"]].reason) for row in shown]), wraps=True),
+    ]
+    return [Grid(columns)]
+
+
+class Ranges:
+    """Every hparam's range with a ruler on which the best five trials lie."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        length = 16 if width < NARROW else 26 if width < WIDE else 40
+        ranged = [row for row in self.rows if row["values"] is None]
+        listed = [row for row in self.rows if row["values"] is not None]
+        if ranged:
+            yield _indented(Text("where the best five lie, the very best as █", style="dim"))
+            yield Grid(_ruled(ranged, length), bare=True)
+        for row in listed:
+            yield _indented(_choices(row))
+
+
+def _ruled(rows: Sequence[Row], length: int) -> list[Column]:
+    return [
+        Column("hparam", cells([plain(row["hparam"], 24) for row in rows])),
+        figures("low", [number(row["low"]) for row in rows], "dim"),
+        Column("range", [_ruler(row, length) for row in rows]),
+        Column("high", cells([number(row["high"]) for row in rows], "dim")),
+        Column("best", cells([f"best {number(row['best'])}" for row in rows]), rank=1),
+    ]
+
+
+def _ruler(row: Row, length: int) -> Text:
+    style = EDGE_STYLES.get(row["edge"] or "")
+    side = row["side"] if style else None
+    return ruler(row["top"], row["position"], length, side=side, style=style or BEST)
+
+
+def _choices(row: Row) -> Text:
+    """A list's values, the best one marked."""
+    text = Text.assemble(plain(row["hparam"], 24), ("  one of  ", "dim"))
+    best = number(row["best"])
+    for value in map(number, row["values"]):
+        mark, style = ("█ ", BEST) if value == best else ("", "dim")
+        text.append(f"{mark}{value}", style=style).append("  ")
+    return text
+
+
+def _edges(edges: Sequence[Edge]) -> list[RenderableType]:
+    """What lies on an edge, and what that means."""
+    if not edges:
+        return []
+    styles = [EDGE_STYLES.get(edge.strength, "dim") for edge in edges]
+    words = [
+        Text(f"{plain(edge.strength)} edge", style=style)
+        for edge, style in zip(edges, styles, strict=True)
+    ]
+    messages = cells([plain(edge.message) for edge in edges])
+    return [Text(), Grid([Column("", words), Column("", messages, wraps=True)], bare=True)]
+
+
+def _following(document: SearchDocument, rows: Sequence[Row]) -> list[RenderableType]:
+    """The next range of every hparam, and why."""
+    rows = [row for row in rows if row["reason"] or row["next_low"] is not None]
+    if not rows:
+        return []
+    columns = [
+        Column("next range", cells([plain(row["hparam"], 24) for row in rows])),
+        Column("", cells([_range(row) for row in rows], "bold")),
+        Column("because", cells([plain(row["reason"]) for row in rows], "dim"), wraps=True),
+    ]
+    return [Text(), Grid(columns)]
+
+
+def _range(row: Row) -> str:
+    if row["next_low"] is None:
+        return "as it is"
+    return f"{number(row['next_low'])} to {number(row['next_high'])}"

@@ -1,0 +1,208 @@
+"""What a run found, as rows and as DataFrames. The views only arrange these."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from hpsearch.errors import HostError
+from hpsearch.report.text import metric
+from hpsearch.search.space import Choice, Distribution, parse_space
+from hpsearch.store import RunStore
+from hpsearch.trial import Status, TrialResult
+from hpsearch.verdict import SEVERITY, CheckDocument, Document, SearchDocument, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+TOP = 5  # trials whose places in a range are shown
+AT_BEST = ("val_accuracy", "val_balanced_accuracy", "val_loss", "train_accuracy", "train_loss")
+TRIAL = ("trial", "status", *AT_BEST, "best_epoch", "epochs", "step")
+CHECK = ("verdict", "name", "value", "expected", "message", "fix", "diagnosis")
+SPACE = (
+    "hparam", "kind", "low", "high", "values", "best", "position", "top", "next_low", "next_high",
+    "edge", "side", "reason",
+)  # fmt: skip
+
+
+def stages(store: RunStore) -> "pd.DataFrame":
+    """One row per document of the run: stage, verdict, and what it says."""
+    return _frame(stage_rows(documents(store)), ("stage", "verdict", "says"))
+
+
+def checks(document: CheckDocument) -> "pd.DataFrame":
+    """One row per check."""
+    rows = [{name: getattr(check, name) for name in CHECK} for check in document.checks]
+    return _frame(rows, CHECK)
+
+
+def trials(results: Sequence[TrialResult]) -> "pd.DataFrame":
+    """One row per trial, best first: metrics are those of its best epoch, then its hparams."""
+    return _frame(trial_rows(results), TRIAL)
+
+
+def space(document: SearchDocument, results: Sequence[TrialResult]) -> "pd.DataFrame":
+    """One row per hparam: its range, where the best trials lie in it, its edge, its next range."""
+    return _frame(space_rows(document, results), SPACE)
+
+
+def _frame(rows: list[Row], columns: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    found = [name for row in rows for name in row]
+    return pd.DataFrame(rows, columns=list(dict.fromkeys([*columns, *found])))
+
+
+def documents(store: RunStore) -> list[Document]:
+    """The run's documents in order; a search under way has the counts and the best so far."""
+    return [
+        so_far(document, store.results(document.stage))
+        if isinstance(document, SearchDocument) and document.verdict is None
+        else document
+        for document in store.documents()
+    ]
+
+
+def so_far(document: SearchDocument, results: Sequence[TrialResult]) -> SearchDocument:
+    """An unfinished search's document, filled in from the trials that are done."""
+    counts = {status: sum(r.status is status for r in results) for status in Status}
+    best = next(iter(ranking(results)), None)
+    return replace(
+        document, completed=counts[Status.DONE], diverged=counts[Status.DIVERGED],
+        pruned=counts[Status.PRUNED], failed=counts[Status.FAILED],
+        best=_described(best) if best else None,
+    )  # fmt: skip
+
+
+def finished(document: SearchDocument) -> int:
+    """How many of its trials have ended, one way or another."""
+    return document.completed + document.diverged + document.pruned + document.failed
+
+
+def _described(result: TrialResult) -> Row:
+    return {
+        "trial": result.id, "metric": result.metric, "value": result.value,
+        "val_accuracy": result.at_best("val_accuracy"), "epoch": result.best_epoch,
+        "hparams": dict(result.hparams),
+    }  # fmt: skip
+
+
+def ranking(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """The trials that were completed, best first (see `TrialResult.rank`)."""
+    done = [r for r in results if r.status is Status.DONE]
+    return sorted(done, key=lambda r: r.rank, reverse=True)
+
+
+def stage_rows(found: Sequence[Document]) -> list[Row]:
+    return [{"stage": d.stage, "verdict": d.verdict, "says": says(d)} for d in found]
+
+
+def says(document: Document) -> str:
+    """A document in one line."""
+    if isinstance(document, CheckDocument):
+        return _checks_say(document)
+    best, done = document.best, finished(document)
+    if best is None:
+        return document.message or f"{done} of {document.trials} trials, none completed"
+    value = metric(str(best["metric"]), best["value"])
+    if document.verdict is None:
+        return f"{done} of {document.trials} trials, best so far {value}"
+    flagged = [edge.hparam for edge in document.edges if edge.strength != "info"]
+    edge = f"; {', '.join(flagged)} on an edge" if flagged else ""
+    return f"best {value} of {document.trials} trials, {document.diverged} diverged{edge}"
+
+
+def _checks_say(document: CheckDocument) -> str:
+    """The worst check's message; where several pass, only that they do."""
+    if document.verdict is Verdict.PASS and len(document.checks) > 2:
+        return f"all {len(document.checks)} checks pass"
+    worst = max(document.checks, key=lambda check: SEVERITY[check.verdict], default=None)
+    return worst.message if worst else "no checks"
+
+
+def trial_rows(results: Sequence[TrialResult]) -> list[Row]:
+    """Best first, then the trials without a rank by id."""
+    best = ranking(results)
+    rest = sorted((r for r in results if r.status is not Status.DONE), key=lambda r: r.id)
+    return [_trial_row(result) for result in [*best, *rest]]
+
+
+def _trial_row(result: TrialResult) -> Row:
+    return {
+        "trial": result.id, "status": str(result.status),
+        **{name: result.at_best(name) for name in AT_BEST},
+        "best_epoch": result.best_epoch, "epochs": result.epochs, "step": result.step,
+        **result.hparams,
+    }  # fmt: skip
+
+
+def varying(results: Sequence[TrialResult]) -> list[str]:
+    """The hparams that differ between trials, in the order in which they were written."""
+    names = dict.fromkeys(name for result in results for name in result.hparams)
+    if len(results) < 2:
+        return list(names)
+    return [name for name in names if len({repr(r.hparams.get(name)) for r in results}) > 1]
+
+
+def space_rows(document: SearchDocument, results: Sequence[TrialResult]) -> list[Row]:
+    best = ranking(results)[:TOP]
+    following = _parsed(document.stage, document.next_space)
+    return [
+        _space_row(document, name, kind, following.get(name), best)
+        for name, kind in _parsed(document.stage, document.space).items()
+    ]
+
+
+def _parsed(stage: str, written: Mapping[str, Any]) -> dict[str, Distribution]:
+    try:
+        return parse_space(written)
+    except (ValidationError, TypeError, ValueError) as error:
+        message = f"{stage}/stage.json: damaged: its space cannot be read; run the stage again"
+        raise HostError(message) from error
+
+
+def _space_row(
+    document: SearchDocument, name: str, kind: Distribution, following: Distribution | None,
+    best: Sequence[TrialResult],
+) -> Row:  # fmt: skip
+    tried = [result.hparams.get(name) for result in best]
+    places = [_position(kind, value) for value in tried]
+    edge = next((edge for edge in document.edges if edge.hparam == name), None)
+    low, high = _bounds(kind)
+    next_low, next_high = _bounds(following)
+    return {
+        "hparam": name, "kind": next(iter(type(kind).model_fields)), "low": low, "high": high,
+        "values": list(kind.choice) if isinstance(kind, Choice) else None,
+        "best": tried[0] if tried else None, "position": places[0] if places else math.nan,
+        "top": [place for place in places if math.isfinite(place)],
+        "next_low": next_low, "next_high": next_high,
+        "edge": edge.strength if edge else None, "side": edge.side if edge else None,
+        "reason": document.reasons.get(name, ""),
+    }  # fmt: skip
+
+
+def _bounds(kind: Distribution | None) -> tuple[float | None, float | None]:
+    return (None, None) if kind is None or isinstance(kind, Choice) else kind.bounds
+
+
+def _position(kind: Distribution, value: Any) -> float:
+    if isinstance(kind, Choice) or not isinstance(value, int | float):
+        return math.nan
+    return kind.position(value)
+
+
+def validation_rows(store: RunStore) -> int | None:
+    """How many rows the validation accuracy was measured on, if the data audit was run."""
+    document = store.check_document("data")
+    rows = document.facts.get("rows") if document else None
+    return rows.get("validation") if isinstance(rows, dict) else None
+
+
+def standard_error(name: str, value: Any, rows: int | None) -> float | None:
+    """sqrt(p (1 - p) / n) of an accuracy on n rows; None where that is not what `name` is."""
+    if name != "val_accuracy" or not rows or not isinstance(value, int | float):
+        return None
+    return math.sqrt(max(value * (1 - value), 0.0) / rows)

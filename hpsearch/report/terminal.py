@@ -1,0 +1,149 @@
+"""What the commands show, as rich renderables, and print with --json, as plain dicts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from hpsearch.report.checking import check_view
+from hpsearch.report.grid import Column, Grid, cells, figures
+from hpsearch.report.progress import (
+    Gate,
+    best_of,
+    gates,
+    run_json,
+    runs_json,
+    status_json,
+)
+from hpsearch.report.searching import named_best, search_view
+from hpsearch.report.tables import documents, says, validation_rows
+from hpsearch.report.text import metric, plain, settings, verdict_text
+from hpsearch.store import RunStore
+from hpsearch.verdict import Document, SearchDocument, Verdict
+
+__all__ = [
+    "check_view", "document_view", "run_json", "run_view", "runs_json", "runs_view",
+    "search_view", "status_json", "status_view",
+]  # fmt: skip
+FILES = ("best.npz", "trials.csv", "curves.csv", "next.yaml")
+
+
+def document_view(document: Document, store: RunStore) -> RenderableType:
+    """The view of one stage."""
+    if isinstance(document, SearchDocument):
+        rows = validation_rows(store)
+        return search_view(document, store.results(document.stage), rows=rows)
+    return check_view(document)
+
+
+def run_view(store: RunStore) -> RenderableType:
+    """What `report` prints: the stages, the latest search, the best trial, and where all lies."""
+    searches = [d for d in documents(store) if isinstance(d, SearchDocument)]
+    latest = [document_view(searches[-1], store), Text()] if searches else []
+    return Group(overview(store), Text(), *latest, places(store))
+
+
+def overview(store: RunStore) -> RenderableType:
+    """The run's name, its stages with their verdicts, and its best trial."""
+    found = documents(store)
+    return Group(_title(store), Text(), _stages(gates(found)), *_best(found, store))
+
+
+def status_view(store: RunStore) -> RenderableType:
+    """The gates of one run."""
+    return overview(store)
+
+
+def _title(store: RunStore) -> Text:
+    return Text.assemble(("run ", "dim"), (plain(store.name), "bold"))
+
+
+def _stages(shown: Sequence[Gate]) -> Grid:
+    says_ = [plain(says(gate.document)) if gate.document else "" for gate in shown]
+    return Grid(
+        [
+            Column("stage", cells([plain(gate.stage) for gate in shown])),
+            Column("verdict", [state_text(gate.verdict, gate.state) for gate in shown]),
+            Column("", cells(says_), wraps=True),
+        ]
+    )
+
+
+def state_text(verdict: Verdict | None, state: str) -> Text:
+    """A verdict in its colour; else how far the stage is."""
+    if verdict:
+        return verdict_text(verdict)
+    return Text(plain(state), style="cyan" if state.startswith("running") else "dim")
+
+
+def _best(found: Sequence[Document], store: RunStore) -> list[RenderableType]:
+    """The best trial over all stages, by the name under which it can be replayed."""
+    best = best_of(found)
+    if best is None:
+        return []
+    text = named_best(best, validation_rows(store))
+    hparams = Text(f"with {settings(best['hparams'])}", style="dim")
+    return [Text(), *(Padding(part, (0, 0, 0, 2), expand=False) for part in (text, hparams))]
+
+
+def places(store: RunStore, *, named: bool = True) -> RenderableType:
+    """Where everything lies: the folder (if `named`) and the files of the searches in it."""
+    stages = store.search_stages()
+    files = [f"{stage}/{file}" for file in FILES for stage in stages]
+    there = [name for name in files if (store.folder / name).exists()]
+    said = {
+        **({"folder": str(store.folder)} if named else {}),
+        "models": _listed(there, "best.npz"),
+        "tables": _listed(there, ".csv"),
+        "next config": _listed(there[-1:], "next.yaml"),
+        "page": store.report.name if named and store.report.exists() else "",
+    }
+    kept = {name: plain(text) for name, text in said.items() if text}
+    names, values = cells(list(kept), "dim"), cells(list(kept.values()))
+    return Grid([Column("", names), Column("", values, wraps=True)], bare=True)
+
+
+def _listed(names: Sequence[str], ending: str) -> str:
+    return ", ".join(name for name in names if name.endswith(ending))
+
+
+def runs_view(stores: Sequence[RunStore]) -> RenderableType:
+    """What `ls` prints: one row per run, a damaged one with what is wrong."""
+    found = runs_json(stores)["runs"]
+    if not found:
+        return Text("no runs yet", style="dim")
+    return Grid(
+        [
+            Column("run", cells([plain(run["name"], 40) for run in found])),
+            Column("stage", cells([plain(run.get("stage") or "") for run in found])),
+            Column("verdict", [_run_state(run) for run in found]),
+            Column("best", [_run_best(run) for run in found], wraps=True),
+            figures("trials", [str(run.get("trials", "")) for run in found], rank=1),
+            Column("changed", cells([_when(run.get("changed")) for run in found], "dim"), rank=2),
+        ]
+    )
+
+
+def _run_state(run: dict[str, Any]) -> Text:
+    if "error" in run:
+        return Text("damaged", style="red")
+    return state_text(run["verdict"], run["state"])
+
+
+def _run_best(run: dict[str, Any]) -> Text:
+    best = run.get("best")
+    if best is None:
+        return Text(plain(run.get("error", "")), style="red")
+    name, trial = str(best["metric"]), plain(f"{best['stage']}/{best['trial']}")
+    value = metric(name, best["value"])
+    return Text.assemble(f"{plain(name)} ", (value, "bold"), f" {trial}")
+
+
+def _when(changed: str | None) -> str:
+    """In the local time of who looks."""
+    if not changed:
+        return ""
+    return datetime.fromisoformat(changed).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,91 @@
+"""How values become text. What comes from a config, a file or an error is shown, never obeyed."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from hpsearch.verdict import Verdict
+
+STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
+SIGNS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗"}
+MISSING = "–"
+ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, bidi overrides, lone surrogates, separators
+
+
+def plain(value: Any, limit: int | None = None) -> str:
+    """The text of a value on one line, no character of which acts; cut to `limit` characters."""
+    text = "".join(_inert(character) for character in str(value))
+    return f"{text[: limit - 1]}…" if limit and len(text) > limit else text
+
+
+def _inert(character: str) -> str:
+    if character in "\t\n\r":
+        return " "
+    return "�" if unicodedata.category(character) in ACTING else character
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """One value, a float to so many significant digits: 0.0213, 3.4e-5, 64-32 for a tuple."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return _short(f"{value:.{digits}g}")
+    if isinstance(value, list | tuple):
+        return "-".join(number(item) for item in value)
+    return plain(value, 40)
+
+
+def _short(text: str) -> str:
+    """1e-05 as 1e-5."""
+    return re.sub(r"e([+-])0*(?=\d)", lambda m: "e-" if m[1] == "-" else "e", text)
+
+
+def numbers(values: Sequence[Any]) -> list[str]:
+    """A column of values in one format, so that right-aligned digits stand below each other."""
+    sizes = [abs(v) for v in values if _is_real(v) and v]
+    if not any(isinstance(v, float) for v in values) or not sizes:
+        return [number(v) for v in values]
+    if min(sizes) < 0.001 or max(sizes) >= 1e5:
+        return [_short(f"{v:.2e}") if _is_real(v) and v else number(v) for v in values]
+    places = _places(min(sizes), max(sizes))
+    return [f"{v:.{places}f}" if _is_real(v) else number(v) for v in values]
+
+
+def _places(least: float, most: float) -> int:
+    """Decimals that leave four digits of the largest and, if there is room, three of the least."""
+    wanted = max(3 - math.floor(math.log10(most)), 2 - math.floor(math.log10(least)), 0)
+    return min(wanted, 5 if most < 1 else 4)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def share(value: Any) -> str:
+    """A fraction as a percentage."""
+    return f"{value:.1%}" if _is_real(value) else MISSING
+
+
+def accuracy(value: Any) -> str:
+    return f"{value:.4f}" if _is_real(value) else MISSING
+
+
+def metric(name: str, value: Any) -> str:
+    """A metric's value: four decimals of an accuracy, four digits of a loss."""
+    return number(value) if name.endswith("loss") else accuracy(value)
+
+
+def settings(hparams: Mapping[str, Any]) -> str:
+    """Hparams in one line."""
+    return ", ".join(f"{plain(name, 40)} {number(value)}" for name, value in hparams.items())
+
+
+def verdict_text(verdict: Verdict) -> Text:
+    """The sign and the word, in the verdict's colour."""
+    return Text(f"{SIGNS[verdict]} {verdict}", style=STYLES[verdict])

@@ -1,0 +1,277 @@
+"""The loop that runs a stage. Read this first.
+
+    config.yaml -> Config -> for stage in RECIPE:
+        specs    = stage.plan(context, done)               pure
+        tasks    = cohort.tasks(specs that are not done)   pure; one task = one cohort of K trials
+        results  = executor(train_cohort, tasks)           the only heavy step
+        store.record(result), as each arrives              atomic
+        document = stage.judge(context, done)              pure; stop here, or hand the space on
+
+The report reads the store, at any time, also while the run goes on.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from hpsearch import cohort
+from hpsearch.config.dump import dump
+from hpsearch.config.schema import Config
+from hpsearch.data import Dataset
+from hpsearch.errors import ConfigError, GateError, Stopped
+from hpsearch.executors import executor
+from hpsearch.settings import check_settings, differences, search_settings
+from hpsearch.stages import CHECKS, RECIPE, search
+from hpsearch.stages.context import Context, Round, Stage
+from hpsearch.store import RunStore
+from hpsearch.training import Watch, train_cohort
+from hpsearch.trial import Status, TrialResult, TrialSpec
+from hpsearch.verdict import CheckDocument, Document, SearchDocument, Verdict
+
+
+class View(Protocol):
+    """What is shown of a run while it works; called from one thread, `steps` from any."""
+
+    def begin(self, stage: str, trials: int, steps: int) -> None: ...
+    def steps(self, n: int) -> None: ...
+    def trial(self, result: TrialResult) -> None: ...
+    def end(self, document: Document) -> None: ...
+    def say(self, text: str) -> None: ...
+
+
+class Runner:
+    """One run: a config, its folder, and the stages done so far."""
+
+    def __init__(
+        self, config: Config, store: RunStore, view: View, *,
+        load: Callable[[], Dataset], jobs: int, watch: Watch,
+        force: bool = False, strict: bool = False,
+    ) -> None:  # fmt: skip
+        self.config, self.store, self.view = config, store, view
+        self.jobs, self.force, self.strict = jobs, force, strict
+        self.watch, self._load = replace(watch, steps=view.steps), load
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The data set, loaded when a stage first needs it."""
+        return self._load()
+
+    def run(self) -> Iterator[Document]:
+        """Every stage in order, refine while its rule asks; ends early at a failed gate."""
+        for stage in CHECKS:
+            document = self.check(stage.name)
+            yield document
+            if self._closed(document.verdict) and not self.force:
+                return
+        while (name := self.due()[0]) is not None:
+            round_ = self.search(name)
+            yield round_
+            if self._closed(round_.verdict) and not self.force:
+                return
+
+    def check(self, name: str) -> CheckDocument:
+        """Runs a checking stage, or returns its document where nothing has changed since."""
+        stage = next(stage for stage in CHECKS if stage.name == name)
+        settings = check_settings(self.config, stage, self.data)
+        known = self.store.check_document(name)
+        if known and known.settings == settings and not self.force:
+            self.view.say(f"{name}: nothing changed since it last ran; --force runs it again")
+            return known
+        self._gate(name)
+        context = self.context(name)
+        document = stage.judge(context, self._train(stage, context, [], keep=False))
+        assert isinstance(document, CheckDocument)
+        document = replace(document, settings=settings)
+        self.store.write_document(document)
+        self.view.end(document)
+        return document
+
+    def search(self, name: str) -> SearchDocument:
+        """Runs what is missing of a search stage (`coarse`, `refine-2`), judges and records it."""
+        self._gate(name)
+        context, done = self._open(name), self.store.results(name)
+        opened = context.opened
+        assert opened is not None
+        trials, _, _ = search.budget_of(context)
+        if opened.verdict and opened.trials >= trials and not self.force:
+            self.view.say(f"{name}: all {opened.trials} trials are done")
+            return opened
+        stage = search.COARSE if name == "coarse" else search.REFINE
+        try:
+            done = self._train(stage, context, done, keep=True)
+        finally:
+            self.store.write_tables(name, self.store.results(name))
+        document = stage.judge(context, done)
+        assert isinstance(document, SearchDocument)
+        self.store.write_document(document)
+        self._write_next(document)
+        self.view.end(document)
+        return document
+
+    def due(self) -> tuple[str | None, str]:
+        """The search stage to run next, or None where the rule says stop; and why."""
+        for name in self.store.search_stages():
+            document = self.store.search_document(name)
+            if document and document.verdict is None:
+                return name, "it was begun and not finished"
+        return search.due(self.context("refine"))
+
+    def context(self, name: str) -> Context:
+        """What stage `name` may look at: the documents that hold for this config and data."""
+        before = self.store.search_stages()
+        rounds = before[: before.index(name)] if name in before else before
+        return Context(
+            self.config, self.data, name, self._checks(),
+            [r for r in map(self._round, rounds) if r.document.verdict],
+            self.store.search_document(name) if name in before else None,
+        )  # fmt: skip
+
+    def _round(self, name: str) -> Round:
+        document = self.store.search_document(name)
+        assert document is not None
+        return Round(document, self.store.results(name))
+
+    def _checks(self) -> dict[str, CheckDocument]:
+        found = {stage.name: self.store.check_document(stage.name) for stage in CHECKS}
+        return {
+            stage.name: document
+            for stage in CHECKS
+            if (document := found[stage.name])
+            and document.settings == check_settings(self.config, stage, self.data)
+        }
+
+    def _open(self, name: str) -> Context:
+        """Begins a search stage, or takes it up; refuses if its trials would now differ."""
+        context = self.context(name)
+        space = search.space_of(context)
+        settings = search_settings(self.config, name, self.data, list(space))
+        done = self.store.results(name)
+        if context.opened and done:
+            changed = differences(context.opened.settings, settings)
+            if changed:
+                raise ConfigError(
+                    f"{self.store.stage_folder(name)}: its {len(done)} finished trials were made"
+                    f" with other settings: {'; '.join(changed)};"
+                    " go on with --run NAME, or delete the folder"
+                )
+            return context
+        context = replace(context, opened=None)
+        opened = search.opening(context, settings)
+        self.store.write_document(opened)
+        return replace(context, opened=opened)
+
+    def _gate(self, name: str) -> None:
+        """Raises GateError if an earlier stage failed; says so if one has not been run."""
+        if self.force:
+            return
+        order = [stage.name for stage in RECIPE]
+        here = order.index(name.split("-")[0])
+        checks, missing = self._checks(), []
+        for stage in CHECKS[:here]:
+            document = checks.get(stage.name)
+            if document and self._closed(document.verdict):
+                raise GateError(self._closed_message(name, document))
+            missing += [] if document else [stage.name]
+        for round_ in self.context(name).rounds if here >= len(CHECKS) else ():
+            if self._closed(round_.document.verdict):
+                raise GateError(self._closed_message(name, round_.document))
+        if missing:
+            self.view.say(f"{name}: starts although {', '.join(missing)} has not been run")
+
+    def _closed(self, verdict: Verdict | None) -> bool:
+        return verdict is Verdict.FAIL or (self.strict and verdict is Verdict.WARN)
+
+    def _closed_message(self, name: str, document: Document) -> str:
+        if isinstance(document, CheckDocument):
+            bad = [check for check in document.checks if self._closed(check.verdict)]
+            why = "; ".join(check.message for check in bad[:2])
+        else:
+            why = document.message
+        return (
+            f"{name}: does not start, since {document.stage} failed: {why}; mend that, or --force"
+        )
+
+    def _train(
+        self, stage: Stage, context: Context, done: Sequence[TrialResult], *, keep: bool
+    ) -> list[TrialResult]:
+        """Plans and trains until the plan wants no more; all results by id."""
+        finished = {result.id: result for result in done}
+        while missing := [
+            spec for spec in stage.plan(context, _by_id(finished)) if spec.id not in finished
+        ]:
+            steps = sum(spec.steps(self._rows(spec)) for spec in missing)
+            self.view.begin(context.stage, len(missing), steps)
+            for results in self._results(cohort.tasks(missing, jobs=self.jobs)):
+                if keep:
+                    self._record(results, _by_id(finished))
+                for result in results:
+                    finished[result.id] = result
+                    self.view.trial(result)
+        return _by_id(finished)
+
+    def _rows(self, spec: TrialSpec) -> int:
+        return len(spec.view.rows or self.data.train.y)
+
+    def _results(self, tasks: Iterable[cohort.Task]) -> Iterator[list[TrialResult]]:
+        """The cohorts' results as they arrive. On a stop, those that had finished still do."""
+        running: set[Future[list[TrialResult]]] = set()
+        stopped: Stopped | None = None
+        waiting = iter(tasks)
+        with threadpool_limits(1), executor(self.jobs) as pool:
+            while True:
+                while len(running) <= self.jobs and not stopped and (task := next(waiting, None)):
+                    running.add(pool.submit(train_cohort, task, self.data, self.watch))
+                    if self.jobs == 1:
+                        break
+                if not running:
+                    break
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    try:
+                        yield future.result()
+                    except Stopped as stop:
+                        stopped = stop
+        if stopped:
+            raise stopped
+
+    def _record(self, results: Sequence[TrialResult], before: Sequence[TrialResult]) -> None:
+        """Writes finished trials, the best one's weights first: its file then promises them."""
+        for result in results:
+            if result.weights is not None and result.status is Status.DONE:
+                known = self.store.best_trial(result.stage)
+                best = next((r for r in before if r.id == known), None)
+                if best is None or result.rank > best.rank:
+                    self.store.write_weights(f"{result.stage}/best", result.id, self.model(result))
+        for result in results:
+            self.store.record(result)
+
+    def model(self, result: TrialResult) -> dict[str, Any]:
+        """What is needed to use a trial's weights: arrays by name."""
+        model, _ = self.config.with_hparams(dict(result.hparams))
+        return {
+            "weights": result.weights,
+            "sizes": np.array((self.data.inputs, *model.hidden, self.data.n_classes)),
+            "activation": np.array(model.activation),
+            "shift": self.data.preprocess.shift, "factor": self.data.preprocess.factor,
+            "classes": np.array(self.data.classes), "features": np.array(self.data.features),
+        }  # fmt: skip
+
+    def _write_next(self, document: SearchDocument) -> None:
+        """The config of the next stage, with the reason of each range beside it."""
+        if document.best is None:
+            return
+        number = 1 if document.stage == "coarse" else int(document.stage.split("-")[1]) + 1
+        values = self.config.model_dump(mode="json")
+        values["search"] |= {"space": document.next_space, "round": f"refine-{number}"}
+        following = Config.model_validate(values)
+        reasons = {f"search.space.{name}": why for name, why in document.reasons.items()}
+        self.store.write_next(document.stage, dump(following, comments=reasons))
+
+
+def _by_id(results: dict[int, TrialResult]) -> list[TrialResult]:
+    return [results[number] for number in sorted(results)]

@@ -1,0 +1,144 @@
+"""One command's work on one run: from the command line's words to a Runner, and back."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from hpsearch import __version__
+from hpsearch.blas import describe as describe_blas
+from hpsearch.config.dump import dump
+from hpsearch.config.find import find
+from hpsearch.config.load import load
+from hpsearch.config.schema import Config
+from hpsearch.config.written import Override
+from hpsearch.data import Dataset, Source
+from hpsearch.data import load as load_data
+from hpsearch.errors import Stopped
+from hpsearch.options import Options
+from hpsearch.progress import TerminalView
+from hpsearch.runner import Runner
+from hpsearch.store import RunStore, open_run
+from hpsearch.training import Watch
+
+
+@dataclass(frozen=True)
+class Session:
+    """A config, its run, and where messages go."""
+
+    config: Config
+    store: RunStore
+    options: Options
+    argument: str | None
+    console: Console
+
+    @classmethod
+    def of(cls, options: Options, argument: str | None) -> "Session":
+        """Finds and reads the config; says on stderr which, where none was named."""
+        console = Console(stderr=True, highlight=False)
+        found = find(argument, runs_dir=options.runs_dir, cwd=Path.cwd())
+        if found.note and not options.quiet:
+            console.print(found.note, style="dim", markup=False, soft_wrap=True)
+        overrides = [o if isinstance(o, str) else Override(*o) for o in options.overrides]
+        config = load(found, overrides)
+        store = RunStore(options.runs_dir, config.name)
+        return cls(config, store, options, argument, console)
+
+    def existing(self) -> RunStore:
+        """The run, for commands that only read; UsageError where there is none."""
+        return open_run(self.options.runs_dir, self.config.name)
+
+    @contextmanager
+    def runner(self) -> Iterator[Runner]:
+        """The run opened for writing, its config saved; signals stop it at the next minibatch."""
+        view = TerminalView(self.console, quiet=self.options.quiet)
+        watch = Watch()
+        with _stop_on_signals(watch.stop) as caught:
+            runner = Runner(
+                self.config, self.store, view, load=lambda: self._load(view, watch.stop),
+                jobs=self.options.workers, watch=watch,
+                force=self.options.force, strict=self.options.strict,
+            )  # fmt: skip
+            try:
+                data = runner.data
+                with self.store.writing():
+                    self.store.write_config(dump(self.config))
+                    self.store.write_run(_facts(self.config, data))
+                    yield runner
+            except Stopped as stopped:
+                stopped.exit_code = 128 + caught[0] if caught else stopped.exit_code
+                raise
+            finally:
+                view.close()
+
+    def _load(self, view: TerminalView, stop: threading.Event) -> Dataset:
+        data = self.config.data
+        source = Source(
+            data.source, Path(data.path) if data.path else None, data.target, data.drop,
+            data.missing, self.config.seed, data.split.validation, data.split.test, Path.cwd(),
+        )  # fmt: skip
+
+        with view.loading() as progress:
+
+            def tell(done: int, total: int) -> None:
+                if stop.is_set():
+                    raise Stopped("stopped while loading the data; nothing was written")
+                progress(done, total)
+
+            return load_data(
+                source, center=data.preprocess.center, scale=data.preprocess.scale, progress=tell
+            )
+
+    def next(self, command: str) -> str:
+        """The next command to run, with this one's CONFIG and run options."""
+        words = ["hpsearch", *command.split()]
+        words[2:2] = [self.argument] if self.argument else []
+        if self.options.run:
+            words += ["--run", self.options.run]
+        if self.options.runs_dir != Path("runs"):
+            words += ["--runs-dir", str(self.options.runs_dir)]
+        for item in self.options.set_ or ():
+            words += ["--set", item if item.isalnum() else f"'{item}'"]
+        return " ".join(words)
+
+
+@contextmanager
+def _stop_on_signals(stop: threading.Event) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM sets `stop`, the second ends it all; yields those caught."""
+    caught: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _facts(config: Config, data: Dataset) -> dict[str, object]:
+    """`run.json`: what decides the bits besides the config."""
+    import hashlib
+    import os
+    import platform
+
+    import numpy as np
+
+    return {
+        "name": config.name, "seed": config.seed, "hpsearch": __version__,
+        "python": platform.python_version(), "numpy": np.__version__,
+        "machine": {"system": platform.platform(), "processor": platform.machine(),
+                    "cores": os.cpu_count()},
+        "blas": describe_blas(), "data": data.fingerprint,
+        "config": hashlib.sha256(dump(config).encode()).hexdigest(),
+    }  # fmt: skip

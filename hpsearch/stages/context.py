@@ -1,0 +1,111 @@
+"""What a stage is, and what it is given: the config, the data, and what came before."""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hpsearch.config.schema import Config, Model
+from hpsearch.data import Dataset
+from hpsearch.nn.mlp import Net
+from hpsearch.trial import Budget, Rates, TrialResult, TrialSpec
+from hpsearch.verdict import CheckDocument, Document, SearchDocument
+
+
+@dataclass(frozen=True)
+class Round:
+    """A search stage that has been judged, with its trials."""
+
+    document: SearchDocument
+    results: Sequence[TrialResult]
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a stage may look at.
+
+    `stage` is its name (`refine-2`); `checks` are the documents of the checking stages that hold
+    for this config; `rounds` the search stages before this one, in order; `opened` the document
+    of this one, if it is a search that has begun.
+    """
+
+    config: Config
+    data: Dataset
+    stage: str
+    checks: Mapping[str, CheckDocument] = field(default_factory=dict)
+    rounds: Sequence[Round] = ()
+    opened: SearchDocument | None = None
+
+    def spec(self, trial: int, budget: Budget, **changes: Any) -> TrialSpec:
+        """A trial of the configured model; `changes` are fields of TrialSpec, `hparams` and
+        `rates` (which go over the config's) among them.
+        """
+        hparams, rates = changes.pop("hparams", {}), changes.pop("rates", {})
+        model, train = self.config.with_hparams(hparams)
+        configured = {name: getattr(train, name) for name in Rates.__dataclass_fields__}
+        given: dict[str, Any] = {
+            "seed": seed(self.config.seed, self.stage, trial),
+            "order_seed": self.config.seed,
+            "net": net_of(model, self.data),
+            "optimizer": train.optimizer,
+            "schedule": train.schedule,
+            "batch_size": train.batch_size,
+            "metric": self.config.search.metric,
+        }
+        return TrialSpec(
+            stage=self.stage, id=trial, budget=budget, hparams=hparams,
+            rates=Rates(**{**configured, **rates}), **{**given, **changes},
+        )  # fmt: skip
+
+
+Plan = Callable[[Context, Sequence[TrialResult]], list[TrialSpec]]
+Judge = Callable[[Context, Sequence[TrialResult]], Document]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the recipe. `plan` says which trials it wants, given those that are done: it is
+    asked again until it wants no more; `judge` concludes from them. Both are pure.
+
+    `sections` are the parts of the config that it depends on.
+    """
+
+    name: str
+    plan: Plan
+    judge: Judge
+    sections: tuple[str, ...]
+
+
+def seed(run: int, stage: str, trial: int) -> int:
+    """A trial's seed, below 2^53 (so that every JSON reader keeps it): nothing else decides it."""
+    text = f"{run}/{stage}/{trial}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 11
+
+
+def net_of(model: Model, data: Dataset) -> Net:
+    """The architecture that the `model` section describes, for this data."""
+    return Net(
+        (data.inputs, *model.hidden, data.n_classes), model.activation, model.init,
+        model.init_scale, model.bias_init,
+    )  # fmt: skip
+
+
+def entropy(data: Dataset) -> float:
+    """H(p) of the training labels in nats: the loss of the best answer that ignores the input."""
+    share = np.bincount(data.train.y, minlength=data.n_classes) / len(data.train.y)
+    share = share[share > 0]
+    return float(-(share * np.log(share)).sum())
+
+
+def majority(data: Dataset) -> float:
+    """The validation accuracy of always answering the training set's most frequent class."""
+    most = np.bincount(data.train.y, minlength=data.n_classes).argmax()
+    return float((data.validation.y == most).mean())
+
+
+def standard_error(accuracy: float, rows: int) -> float:
+    """sqrt(p (1 - p) / n) of an accuracy measured on n rows."""
+    return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / rows)

@@ -1,0 +1,181 @@
+"""The search stages: coarse, then refine as often as its rule asks (CS231n steps 4, 5 and 7)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hpsearch.errors import GateError
+from hpsearch.search.samplers import SAMPLERS
+from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
+from hpsearch.stages.context import Context, Stage, majority, seed, standard_error
+from hpsearch.stages.zooming import find_edges, next_space
+from hpsearch.trial import Budget, Status, TrialResult, TrialSpec
+from hpsearch.verdict import SearchDocument, Verdict
+
+CARRIED = 3  # trials of the last round run again, as a control for the change of epochs
+FLAGGED = ("warn", "strong", "stability")
+SECTIONS = ("data", "model", "train", "seed", "search.metric", "search.sampler")
+
+
+def ranking(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """The finished trials, best first (see `TrialResult.rank`)."""
+    done = [r for r in results if r.status is Status.DONE]
+    return sorted(done, key=lambda r: r.rank, reverse=True)
+
+
+def space_of(context: Context) -> dict[str, Distribution]:
+    """What this stage searches: what it was begun with; else, for coarse, the config's space,
+    with the sweep's range where it has no learning rate; for refine, what the last round left.
+    """
+    search = context.config.search
+    if context.opened:
+        return parse_space(context.opened.space)
+    if context.stage != search.round and context.rounds:
+        return parse_space(context.rounds[-1].document.next_space)
+    space = dict(search.space)
+    if "learning_rate" not in space:
+        space["learning_rate"] = LogUniform(log_uniform=_sweep_range(context))
+    return space
+
+
+def _sweep_range(context: Context) -> tuple[float, float]:
+    sweep = context.checks.get("sweep")
+    if sweep is None or not sweep.facts.get("range"):
+        raise GateError(
+            "search.space: has no learning_rate, and no sweep has proposed its range;"
+            " run `hpsearch sweep`, or add learning_rate: {log_uniform: [1e-4, 1]}"
+        )
+    low, high = sweep.facts["range"]
+    return low, high
+
+
+def budget_of(context: Context) -> tuple[int, int, str]:
+    """Trials, epochs and schedule of this stage."""
+    search, train = context.config.search, context.config.train
+    part = search.coarse if context.stage == "coarse" else search.refine
+    return part.trials, part.epochs, part.schedule or train.schedule
+
+
+def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
+    """All the stage's trials; each a function of (run seed, stage, id), whatever is done."""
+    trials, epochs, schedule = budget_of(context)
+    space, sampler = space_of(context), SAMPLERS[context.config.search.sampler]
+    carried = [dict(r.hparams) for r in _carried(context, space, trials)]
+    fresh = (sampler(space, seed(context.config.seed, context.stage, i)) for i in range(trials))
+    drawn = [*carried, *fresh][:trials] if carried else list(fresh)
+    return [
+        context.spec(number, Budget(epochs), hparams=hparams, schedule=schedule)
+        for number, hparams in enumerate(drawn)
+    ]
+
+
+def _carried(context: Context, space: Space, trials: int) -> list[TrialResult]:
+    """The best of the last round that lie in this one's space."""
+    if context.stage == "coarse" or not context.rounds:
+        return []
+    best = [r for r in ranking(context.rounds[-1].results) if _inside(r, space)]
+    return best[: min(CARRIED, trials // 10)]
+
+
+def _inside(result: TrialResult, space: Space) -> bool:
+    if set(result.hparams) != set(space):
+        return False
+    return all(
+        isinstance(kind, Choice) or 0 <= kind.position(float(result.hparams[name])) <= 1  # type: ignore[arg-type]
+        for name, kind in space.items()
+    )
+
+
+def opening(context: Context, settings: dict[str, Any]) -> SearchDocument:
+    """The stage's document before its first trial: the space it will keep to."""
+    trials, epochs, _ = budget_of(context)
+    search = context.config.search
+    return SearchDocument(
+        context.stage, None, trials, space=write_space(space_of(context)), sampler=search.sampler,
+        metric=search.metric, epochs=epochs, settings=settings,
+    )  # fmt: skip
+
+
+def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
+    """The stage's document: the best trial, the edges, and the next space with its reasons."""
+    space, best = space_of(context), ranking(done)
+    edges = find_edges(context, space, done, best) if best else []
+    following, reasons = next_space(context, space, done, best, edges) if best else (space, {})
+    counts = {str(status): sum(r.status is status for r in done) for status in Status}
+    trials, epochs, _ = budget_of(context)
+    verdict, message = _conclude(context, best, len(done))
+    if verdict is Verdict.PASS and any(edge.strength in FLAGGED for edge in edges):
+        verdict = Verdict.WARN
+    search = context.config.search
+    return SearchDocument(
+        stage=context.stage, verdict=verdict, trials=max(trials, len(done)),
+        completed=counts["done"], diverged=counts["diverged"], pruned=counts["pruned"],
+        failed=counts["failed"], best=describe(best[0]) if best else None, edges=tuple(edges),
+        next_space=write_space(following), next_command="hpsearch search --stage refine",
+        message=message, reasons=reasons, space=write_space(space), sampler=search.sampler,
+        metric=search.metric, epochs=epochs, baseline=_baseline(context),
+        settings=context.opened.settings if context.opened else {},
+    )  # fmt: skip
+
+
+def describe(result: TrialResult) -> dict[str, Any]:
+    """A trial as the documents name it."""
+    return {
+        "trial": result.id, "metric": result.metric, "value": result.value,
+        "val_accuracy": result.at_best("val_accuracy"), "epoch": result.best_epoch,
+        "hparams": dict(result.hparams),
+    }  # fmt: skip
+
+
+def _baseline(context: Context) -> float:
+    """What needs no learning: the majority class's accuracy, or chance if classes weigh alike."""
+    if context.config.search.metric == "val_balanced_accuracy":
+        return 1 / context.data.n_classes
+    return majority(context.data)
+
+
+def _conclude(context: Context, best: Sequence[TrialResult], tried: int) -> tuple[Verdict, str]:
+    """The verdict without the edges, and why."""
+    if not best:
+        return Verdict.FAIL, f"none of {tried} trials finished: all diverged; search smaller rates"
+    balanced = context.config.search.metric == "val_balanced_accuracy"
+    accuracy = best[0].at_best("val_balanced_accuracy" if balanced else "val_accuracy")
+    baseline, rows = _baseline(context), len(context.data.validation.y)
+    needed = baseline + 3 * standard_error(baseline, rows)
+    said = (
+        f"best {accuracy:.1%} on {rows} validation rows;"
+        f" answering without the input gives {baseline:.1%}"
+    )
+    if not accuracy > needed:
+        return Verdict.FAIL, f"{said}: no trial beats that by three standard errors"
+    if 2 * len(best) < tried:
+        lost = f"{tried - len(best)} of {tried} trials diverged: the range reaches too far"
+        return Verdict.WARN, f"{said}; {lost}"
+    return Verdict.PASS, said
+
+
+def due(context: Context) -> tuple[str | None, str]:
+    """The search stage to run next, or None; and why. `context.rounds` are those judged."""
+    refine, judged = context.config.search.refine, [r.document for r in context.rounds]
+    if not judged:
+        return "coarse", "the coarse search comes first"
+    following = f"refine-{len(judged)}"
+    if len(judged) == 1 or context.config.search.round == following:
+        return following, "the range has been narrowed"
+    if len(judged) > refine.rounds:
+        return None, f"all {refine.rounds} rounds of refine are done (search.refine.rounds)"
+    last, before = context.rounds[-1], context.rounds[-2]
+    flagged = [e for e in last.document.edges if e.strength in ("warn", "strong")]
+    if flagged:
+        return following, f"the best {flagged[0].hparam} lay on an edge"
+    now, then = ranking(last.results), ranking(before.results)
+    if now and then:
+        error = standard_error(now[0].at_best("val_accuracy"), len(context.data.validation.y))
+        gain = now[0].score - then[0].score
+        if gain < error:
+            less = f"gained {gain:.3f}, less than the standard error {error:.3f}"
+            return None, f"no edge is flagged, and the last round {less}"
+    return following, "the last round still gained more than the standard error"
+
+
+COARSE = Stage("coarse", plan, judge, SECTIONS)
+REFINE = Stage("refine", plan, judge, SECTIONS)

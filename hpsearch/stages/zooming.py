@@ -1,0 +1,158 @@
+"""From a stage's trials to its edges and the next space, with a reason for every range."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from hpsearch.search.edges import OnEdge, Side, best_on_edge, crowding
+from hpsearch.search.space import Choice, Distribution, Range, Space, parse_space
+from hpsearch.search.zoom import narrow, survivors, widen
+from hpsearch.stages.context import Context, standard_error
+from hpsearch.trial import Status, TrialResult
+from hpsearch.verdict import Edge
+
+TOP = 5
+PRACTICALLY_ZERO = 1e-5  # a weight decay below this does nothing
+CLEARANCE = 0.5  # of the smallest diverging rate: as far as a range may be widened
+
+
+def find_edges(
+    context: Context, space: Space, done: Sequence[TrialResult], best: Sequence[TrialResult]
+) -> list[Edge]:
+    """The hparams whose best value lies at a bound, and what that means."""
+    edges = []
+    for name, kind in space.items():
+        at = best_on_edge(kind, best[0].hparams[name])
+        if at:
+            edges.append(_edge(context, name, kind, at, done=done, best=best))
+    return edges
+
+
+def _edge(
+    context: Context, name: str, kind: Distribution, at: OnEdge, *,
+    done: Sequence[TrialResult], best: Sequence[TrialResult],
+) -> Edge:  # fmt: skip
+    value = best[0].hparams[name]
+    evidence: dict[str, Any] = {
+        "best_on_edge": True,
+        "edge_mass": None,
+        "trend": None,
+        "crowding": None,
+    }
+    bound = "upper" if at.side == "high" else "lower"
+    if isinstance(kind, Choice):
+        text = f"{name}: the best value, {value}, is the {at.side}est of the list: offer more"
+        return Edge(name, at.side, "warn", at.position, evidence, text)
+    top = [float(r.hparams[name]) for r in best[:TOP]]  # type: ignore[arg-type]
+    evidence["crowding"] = crowding(kind, top, at.side)
+    low, high = kind.bounds
+    unit = "decades" if kind.log else "of the range's unit"
+    text = (
+        f"{name}: best {value:.3g} is at {at.position:.0%} of [{low:g}, {high:g}]"
+        f" ({at.distance:.2g} {unit} from the {bound} bound)"
+    )
+    strength, advice = _strength(context, name, kind, at, done)
+    return Edge(name, at.side, strength, at.position, evidence, f"{text}; {advice}")
+
+
+def _strength(
+    context: Context, name: str, kind: Range, at: OnEdge, done: Sequence[TrialResult]
+) -> tuple[str, str]:
+    """How much the edge means, and the advice."""
+    low, high = kind.bounds
+    if name == "weight_decay" and at.side == "low" and low <= PRACTICALLY_ZERO:
+        return "info", "so little is practically none: no need to search lower"
+    if _explored_beyond(context, name, kind, at):
+        return "info", "an earlier stage searched beyond it and found worse"
+    limit = diverging_limit(context, name, done)
+    if at.side == "high" and limit is not None and limit <= high:
+        return "stability", (
+            "training diverges above it: not a larger rate but normalised inputs, a smaller"
+            " initialisation or a warm-up would let it rise"
+        )
+    return "warn", "the optimum may lie beyond: the next range is widened there"
+
+
+def _explored_beyond(context: Context, name: str, kind: Range, at: OnEdge) -> bool:
+    """Whether an earlier round searched on beyond this bound."""
+    for earlier in context.rounds:
+        old = parse_space(earlier.document.space).get(name)
+        if old is None or isinstance(old, Choice):
+            continue
+        if at.side == "low" and old.bounds[0] < 0.9 * kind.bounds[0]:
+            return True
+        if at.side == "high" and old.bounds[1] > 1.1 * kind.bounds[1]:
+            return True
+    return False
+
+
+def diverging_limit(context: Context, name: str, done: Sequence[TrialResult]) -> float | None:
+    """Half the smallest learning rate from which on nothing trains, as the sweep and the trials
+    tell; None for other hparams, or where nothing diverged.
+    """
+    if name != "learning_rate":
+        return None
+    results = [r for earlier in context.rounds for r in earlier.results] + list(done)
+    stable = [_rate(r) for r in results if r.status is Status.DONE]
+    highest = max(stable, default=0.0)
+    limits = [_rate(r) for r in results if r.status is Status.DIVERGED and _rate(r) > highest]
+    sweep = context.checks.get("sweep")
+    if sweep and sweep.facts.get("diverging") and sweep.facts["diverging"] > highest:
+        limits.append(sweep.facts["diverging"])
+    return CLEARANCE * min(limits) if limits else None
+
+
+def _rate(result: TrialResult) -> float:
+    return float(result.hparams.get("learning_rate", 0.0))  # type: ignore[arg-type]
+
+
+def next_space(
+    context: Context, space: Space, done: Sequence[TrialResult], best: Sequence[TrialResult],
+    edges: list[Edge],
+) -> tuple[dict[str, Distribution], dict[str, str]]:  # fmt: skip
+    """The next round's space and the reason for each range; puts the ranges into `edges`."""
+    error = 0.0
+    if context.config.search.metric != "val_loss":
+        error = standard_error(best[0].value, len(context.data.validation.y))
+    mask = survivors(np.array([r.score for r in best]), error)
+    top = [r for r, kept in zip(best, mask, strict=True) if kept]
+    following, reasons = {}, {}
+    for name, kind in space.items():
+        limit = diverging_limit(context, name, done)
+        following[name], reasons[name] = _next_range(context, name, kind, top, edges, limit)
+    for number, edge in enumerate(edges):
+        bounds = getattr(following[edge.hparam], "bounds", None)
+        edges[number] = Edge(**{**vars(edge), "next": bounds})
+    return following, reasons
+
+
+def _next_range(
+    context: Context, name: str, kind: Distribution, top: Sequence[TrialResult],
+    edges: Sequence[Edge], limit: float | None,
+) -> tuple[Distribution, str]:  # fmt: skip
+    if isinstance(kind, Choice):
+        return kind, "a list stays as it is"
+    values = [float(r.hparams[name]) for r in top]  # type: ignore[arg-type]
+    narrowed = narrow(kind, values, whole_decades=context.stage == "coarse")
+    where = f"{min(values):.3g} .. {max(values):.3g}"
+    reason = f"the {len(top)} best of the {context.stage} trials lie in {where}"
+    for edge in edges:
+        if edge.hparam == name and edge.strength == "warn":
+            side: Side = "high" if edge.side == "high" else "low"
+            wider = widen(narrowed, kind, side, limit=limit if side == "high" else None)
+            if _allowed(context, name, wider):
+                return wider, f"{reason}; widened {edge.side}: the best lies on that edge"
+            return narrowed, f"{reason}; {name} can go no further {edge.side}"
+    return narrowed, reason
+
+
+def _allowed(context: Context, name: str, kind: Range) -> bool:
+    """Whether the config's limits admit both bounds."""
+    try:
+        for bound in kind.bounds:
+            context.config.with_hparams({name: bound})
+    except (ValidationError, ValueError):
+        return False
+    return True

@@ -1,0 +1,25 @@
+"""`hpsearch init`: a commented config to start from, and the schema its editor line names."""
+
+from pathlib import Path
+
+from hpsearch.config.template import json_schema, template
+from hpsearch.errors import UsageError
+from hpsearch.store import write_atomically
+from hpsearch.strictjson import dumps
+
+CONFIG, SCHEMA = "hpsearch.yaml", "hpsearch.schema.json"
+
+
+def write_template(directory: Path, *, data: Path | None, target: str | None, force: bool) -> Path:
+    """Writes both files; UsageError where there is a config already, unless `force`."""
+    path = directory / CONFIG
+    if path.exists() and not force:
+        raise UsageError(f"{path}: is there already; --force writes over it")
+    if data is not None and not data.is_file():
+        raise UsageError(f"--data {data}: no such file")
+    if target is not None and data is None:
+        raise UsageError(f"--target {target}: needs --data FILE, the table it is a column of")
+    text = template(directory.resolve().name, data=data, target=target)
+    write_atomically(path, text.encode())
+    write_atomically(directory / SCHEMA, dumps(json_schema()).encode())
+    return path

@@ -1,0 +1,95 @@
+"""Train one cohort: epochs of minibatches, an evaluation after each, and the results."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.cohort import Task
+from hpsearch.data import Dataset, Rows, minibatches
+from hpsearch.errors import Stopped
+from hpsearch.lockstep import Lockstep
+from hpsearch.nn.activations import Array
+from hpsearch.recorder import Recorder
+from hpsearch.trial import TrialResult, TrialSpec, View
+
+PROBE = 1000  # training rows measured after each epoch, at most
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How a cohort in training is seen, and stopped, from outside.
+
+    `steps(n)` is told of n more trial-steps done, `epoch(recorder)` of every finished epoch;
+    training ends with Stopped soon after `stop` is set.
+    """
+
+    steps: Callable[[int], None] = lambda n: None
+    epoch: Callable[[Recorder], None] = lambda recorder: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
+    """Trains the task's trials in lockstep; one result per trial, in the order of its specs.
+
+    A trial that diverges leaves the cohort, and the rest go on. Raises Stopped when told to stop.
+    """
+    started = time.monotonic()
+    spec, cohort = task.specs[0], Lockstep(task.specs)
+    rows = view_of(data.train, spec.view)
+    steps = spec.steps(len(rows.y))
+    recorder = Recorder(task.specs, steps, cohort)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+        for epoch in count():
+            _train_epoch(spec, data, rows, recorder, watch, epoch=epoch, until=steps)
+            if not cohort.size or cohort.t == steps:
+                break
+    watch.steps((steps - cohort.t) * cohort.size)
+    return recorder.results(time.monotonic() - started)
+
+
+def _train_epoch(
+    spec: TrialSpec, data: Dataset, rows: Rows, recorder: Recorder, watch: Watch, *,
+    epoch: int, until: int,
+) -> None:  # fmt: skip
+    """One pass over the rows, at most to step `until`, then the evaluation."""
+    cohort = recorder.cohort
+    batches = list(minibatches(len(rows.y), spec.batch_size, spec.order_seed, epoch))
+    last = min(len(batches), until - cohort.t) - 1
+    for number, index in enumerate(batches[: last + 1]):
+        if watch.stop.is_set():
+            raise Stopped("stopped; every finished trial is kept")
+        watch.steps(cohort.size)
+        x = _inputs(data, rows, index, spec.view)
+        now = epoch + number / len(batches)
+        recorder.loss(cohort.step(x, rows.y[index], now, measure=number == last), len(index))
+        if not cohort.size:
+            return
+    probe = rows if spec.view.rows else _probe(data, rows)
+    train = cohort.evaluate(data, probe, zero=spec.view.zero)
+    held_out = cohort.evaluate(data, data.validation) if spec.evaluate else None
+    recorder.epoch(cohort.rates(epoch).learning_rate, train, held_out)
+    watch.epoch(recorder)
+
+
+def view_of(rows: Rows, view: View) -> Rows:
+    """The rows that the trial trains on."""
+    index = slice(None) if view.rows is None else np.array(view.rows)
+    return Rows(rows.x[index], rows.y[index])
+
+
+def _inputs(data: Dataset, rows: Rows, index: NDArray[np.intp], view: View) -> Array:
+    """One minibatch (N, D) as the network sees it."""
+    if view.zero:
+        return np.zeros((len(index), data.inputs), np.float32)
+    return data.batch(rows, index)
+
+
+def _probe(data: Dataset, rows: Rows) -> Rows:
+    """As many training rows as there are for validation: the same standard error for both."""
+    size = min(len(rows.y), len(data.validation.y), PROBE)
+    return Rows(rows.x[:size], rows.y[:size])

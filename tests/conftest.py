@@ -1,0 +1,55 @@
+"""Small data sets and specs that many tests share."""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpsearch.data import Dataset, Source, load
+from hpsearch.nn.mlp import Net
+from hpsearch.trial import Budget, Rates, TrialSpec
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or leaves runs or caches anywhere else."""
+    monkeypatch.setenv("HPSEARCH_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("HPSEARCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load(Source("digits"), center="feature", scale="standard")
+
+
+@pytest.fixture(scope="session")
+def spiral() -> Dataset:
+    return load(Source("spiral"), center="none", scale="none")
+
+
+@pytest.fixture
+def make_spec(digits: Dataset) -> Callable[..., TrialSpec]:
+    """A trial on digits; any field may be changed."""
+
+    def make(number: int, learning_rate: float = 0.01, **changes: Any) -> TrialSpec:
+        given: dict[str, Any] = {
+            "stage": "coarse", "seed": 1000 + number, "order_seed": 0, "batch_size": 100,
+            "net": Net((digits.inputs, 20, digits.n_classes)), "optimizer": "momentum",
+            "rates": Rates(learning_rate, 1e-3), "budget": Budget(2),
+            "hparams": {"learning_rate": learning_rate},
+        }  # fmt: skip
+        return TrialSpec(id=number, **{**given, **changes})
+
+    return make
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

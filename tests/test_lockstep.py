@@ -1,0 +1,138 @@
+"""Promise 1: a trial's bits are the same alone or in company, whatever becomes of the company."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpsearch.cohort import Task, tasks
+from hpsearch.data import Source, load
+from hpsearch.executors import executor
+from hpsearch.nn.activations import ACTIVATIONS
+from hpsearch.nn.mlp import Net
+from hpsearch.nn.optimizers import OPTIMIZERS
+from hpsearch.nn.schedules import SCHEDULES
+from hpsearch.training import Watch, train_cohort
+from hpsearch.trial import Budget, Rates, Status, TrialSpec, View
+
+DIGITS = load(Source("digits"), center="feature", scale="standard")
+SPIRAL = load(Source("spiral"), center="none", scale="none")
+
+
+def spec(number, rate, *, data=DIGITS, hidden=(20,), activation="relu", **changes):
+    given = {
+        "stage": "coarse", "seed": 77 + number, "order_seed": 3, "batch_size": 100,
+        "net": Net((data.inputs, *hidden, data.n_classes), activation), "optimizer": "momentum",
+        "rates": Rates(rate, 1e-3, decay_factor=0.7, decay_epochs=1.5), "budget": Budget(2),
+    }  # fmt: skip
+    return TrialSpec(id=number, **{**given, **changes})
+
+
+def bits(result):
+    """Everything that a trial's numbers are, exactly."""
+    curves = {name: np.array(curve).tobytes() for name, curve in vars(result.curves).items()}
+    return result.id, result.status, result.step, result.best_epoch, curves, repr(result.losses)
+
+
+def train(specs, data=DIGITS):
+    return train_cohort(Task(tuple(specs)), data, Watch())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    company=st.lists(st.floats(-4, 3), min_size=1, max_size=12),
+    position=st.integers(0, 12),
+    optimizer=st.sampled_from(sorted(OPTIMIZERS)),
+    activation=st.sampled_from(sorted(ACTIVATIONS)),
+    schedule=st.sampled_from(sorted(SCHEDULES)),
+    hidden=st.sampled_from([(), (1,), (20,), (13, 7), (50, 33)]),
+    batch=st.sampled_from([1437, 100, 37]),
+    on_digits=st.booleans(),
+)
+def test_alone_or_in_company(
+    company, position, optimizer, activation, schedule, hidden, batch, on_digits
+):
+    """Rates up to 1000 make neighbours diverge at any step: dropping them must not show."""
+    data = DIGITS if on_digits else SPIRAL
+    shape = {"optimizer": optimizer, "activation": activation, "schedule": schedule,
+             "hidden": hidden, "batch_size": batch, "data": data}  # fmt: skip
+    specs = [spec(n, 10.0**exponent, **shape) for n, exponent in enumerate(company)]
+    watched = spec(99, 0.02, **shape)
+    specs.insert(min(position, len(specs)), watched)
+    together = {r.id: r for r in train(specs, data)}
+    assert bits(together[99]) == bits(train([watched], data)[0])
+
+
+def test_weights_are_the_same_bits_too():
+    watched = spec(5, 0.05)
+    alone = train([watched])[0]
+    together = train([spec(0, 1e-6), watched, spec(1, 1e3), spec(2, 1e-7)])[1]
+    assert together.weights is not None
+    assert together.weights.tobytes() == alone.weights.tobytes()
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_grouping_and_jobs_do_not_matter(jobs):
+    specs = [spec(n, 10.0 ** (-4 + n / 3)) for n in range(21)]
+    cohorts = tasks(specs, jobs=jobs)
+    assert sorted(s.id for task in cohorts for s in task.specs) == list(range(21))
+    with executor(jobs) as pool:
+        futures = [pool.submit(train_cohort, task, DIGITS, Watch()) for task in cohorts]
+        results = {r.id: r for future in futures for r in future.result()}
+    for number in (0, 7, 20):
+        assert bits(results[number]) == bits(train([specs[number]])[0])
+
+
+def test_trials_of_other_shapes_never_share_a_cohort():
+    specs = [spec(0, 0.1), spec(1, 0.1, hidden=(21,)), spec(2, 0.1, batch_size=50),
+             spec(3, 0.1, optimizer="adam"), spec(4, 0.1)]  # fmt: skip
+    assert [[s.id for s in task.specs] for task in tasks(specs, jobs=1)] == [[0, 4], [1], [2], [3]]
+
+
+def test_a_diverged_trial_is_a_result():
+    lost, kept = train([spec(0, 1e6), spec(1, 0.01)])
+    assert lost.status is Status.DIVERGED and lost.step >= 1 and "step" in lost.reason
+    assert kept.status is Status.DONE and kept.epochs == 2 and lost.weights is None
+
+
+def test_a_cohort_of_lost_trials_ends_early():
+    results = train([spec(n, 1e8, budget=Budget(50)) for n in range(3)])
+    assert all(r.status is Status.DIVERGED and r.step < 100 for r in results)
+
+
+def test_training_learns_digits_and_keeps_the_best_epoch():
+    result = train([spec(0, 0.05, budget=Budget(12), hidden=(50,))])[0]
+    curve = result.curves.val_accuracy
+    assert max(curve) >= 0.94
+    assert result.value == max(curve) and curve[result.best_epoch - 1] == max(curve)
+
+
+def test_losses_are_thinned_evenly_and_the_budget_is_kept():
+    result = train([spec(0, 1e-4, batch_size=1, budget=Budget(1, iterations=1200))])[0]
+    steps = [step for step, _ in result.losses]
+    assert result.step == 1200 and len(steps) <= 500 and set(np.diff(steps)) == {3}
+
+
+def test_a_view_trains_on_its_rows_alone():
+    rows = View(rows=tuple(range(20)))
+    result = train([spec(0, 0.1, view=rows, batch_size=20, budget=Budget(300), evaluate=False)])[0]
+    assert result.curves.train_accuracy[-1] == 1.0 and result.step == 300
+    blind = train([spec(0, 0.1, view=View(zero=True), budget=Budget(3), evaluate=False)])[0]
+    assert blind.curves.train_accuracy[-1] < 0.2
+    assert min(loss for _, loss in blind.losses) > 2.1
+
+
+def test_the_accuracy_of_an_evaluation_is_that_of_its_predictions():
+    """An independent count: the curves' last entry from the weights, by plain NumPy."""
+    result = train([spec(0, 0.05, budget=Budget(1))])[0]
+    d, h, c = DIGITS.inputs, 20, DIGITS.n_classes
+    w1, w2, b1, b2 = np.split(result.weights, np.cumsum([d * h, h * c, h]))
+    x = DIGITS.batch(DIGITS.validation, slice(None))
+    logits = np.maximum(x @ w1.reshape(d, h) + b1, 0) @ w2.reshape(h, c) + b2
+    y = DIGITS.validation.y
+    assert result.curves.val_accuracy[-1] == (logits.argmax(1) == y).mean()
+    recalls = [(logits.argmax(1) == y)[y == k].mean() for k in range(c)]
+    assert result.curves.val_balanced_accuracy[-1] == pytest.approx(np.mean(recalls))
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    nll = -np.log((p / p.sum(1, keepdims=True))[np.arange(len(y)), y]).mean()
+    assert result.curves.val_loss[-1] == pytest.approx(nll, rel=1e-5)
