@@ -2,20 +2,19 @@
 
 import sys
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hpsearch import __version__
 from hpsearch.blas import one_thread
 from hpsearch.options import Options, command, guarded
+from hpsearch.showing import emit, finish, follow, next_of, passed, show, teller, write_page
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from hpsearch.session import Session
-    from hpsearch.verdict import CheckDocument, Verdict
+    from hpsearch.verdict import CheckDocument
 
 app = typer.Typer(
     name="hpsearch", no_args_is_help=True, pretty_exceptions_enable=False,
@@ -46,13 +45,19 @@ class SearchStage(StrEnum):
     refine = "refine"
 
 
-@app.callback()
-def _main(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show it.")] = False,
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"hpsearch {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command("init")
@@ -67,8 +72,8 @@ def init(
     from hpsearch.starting import write_template
 
     path = write_template(directory, data=data, target=target, force=options.force)
-    _emit(options, {"written": str(path)}, f"wrote {path}")
-    _follow(options, "hpsearch data" if directory == Path() else f"hpsearch data {path}")
+    emit(options, {"written": str(path)}, f"wrote {path}")
+    follow(options, "hpsearch data" if directory == Path() else f"hpsearch data {path}")
 
 
 @app.command("data")
@@ -110,6 +115,8 @@ def search(
     ] = False,
 ) -> None:
     """Run one search stage: coarse, or the next round of refine."""
+    from hpsearch.rehearsal import rehearse
+    from hpsearch.report.terminal import document_view
     from hpsearch.session import Session
 
     session = Session.of(options, config)
@@ -118,24 +125,17 @@ def search(
         if stage is SearchStage.refine and name == "coarse":
             name = "refine-1"
         if name is None:
-            _emit(options, {"stage": None, "message": why}, f"the search is done: {why}")
-            _follow(options, session.next("report"))
+            emit(options, {"stage": None, "message": why}, f"the search is done: {why}")
+            follow(options, session.next("report"))
             return
         if dry_run:
-            from hpsearch.rehearsal import rehearse
-
             rehearsal = rehearse(runner, name)
-            _emit(options, rehearsal.to_json(), rehearsal.view())
-            _follow(options, session.next(f"search --stage {name.split('-')[0]}"))
+            emit(options, rehearsal.to_json(), rehearsal.view())
+            follow(options, session.next(f"search --stage {name.split('-')[0]}"))
             return
         document = runner.search(name)
-        following = runner.due()[0]
-    from hpsearch.report.terminal import search_view
-
-    results = session.store.results(document.stage)
-    _emit(options, document.to_json(), search_view(document, results))
-    then = f"search --stage {following.split('-')[0]}" if following else "report"
-    _finish(session, document.verdict, then)
+    emit(options, document.to_json(), document_view(document, session.store))
+    finish(session, document.verdict, document.next_command.removeprefix("hpsearch "))
 
 
 @app.command("run")
@@ -151,17 +151,17 @@ def run(options: Options, config: ConfigArgument = None) -> None:
         for document in runner.run():
             documents.append(document)
             if isinstance(document, CheckDocument) and not options.json:
-                _print(check_view(document))
+                show(check_view(document))
         why = runner.due()[1] if runner.store.search_stages() else ""
-    _write_page(session)
+    write_page(session)
     verdict = worst([d.verdict for d in documents if d.verdict])
     if options.json:
-        _emit(options, {"stages": [d.to_json() for d in documents]}, "")
+        emit(options, {"stages": [d.to_json() for d in documents]}, "")
     else:
-        _print(run_view(session.store))
+        show(run_view(session.store))
         if why and documents[-1].verdict != "fail":
             typer.echo(f"refine ended: {why}")
-    _finish(session, verdict, "report" if _passed(options, verdict) else "status")
+    finish(session, verdict, "report" if passed(options, verdict) else "status")
     if not options.json:
         typer.echo(f"report: {session.store.report}")
 
@@ -181,9 +181,10 @@ def train(
 
     session = Session.of(options, config)
     with session.runner() as runner:
-        closeup = train_one(runner, trial=trial, epochs=epochs, say=_teller(options))
-    _emit(options, closeup.to_json(), closeup.view())
-    _finish(session, Verdict.FAIL if closeup.diverged else Verdict.PASS, "report")
+        closeup = train_one(runner, trial=trial, epochs=epochs, say=teller(options))
+    emit(options, closeup.to_json(), closeup.view())
+    verdict = Verdict.FAIL if closeup.diverged else Verdict.PASS
+    finish(session, verdict, "train" if closeup.diverged else "report")
 
 
 @app.command("report")
@@ -196,13 +197,13 @@ def report(options: Options, config: ConfigArgument = None) -> None:
     session = Session.of(options, config)
     store = session.existing()
     if options.json:
-        _emit(options, run_json(store), "")
+        emit(options, run_json(store), "")
     else:
-        _print(run_view(store))
-    _write_page(session)
+        show(run_view(store))
+    write_page(session)
     if not options.json:
         typer.echo(f"report: {store.report}")
-    _follow(options, _next_of(session))
+    follow(options, next_of(session))
 
 
 @app.command("status")
@@ -214,8 +215,8 @@ def status(options: Options, config: ConfigArgument = None) -> None:
 
     session = Session.of(options, config)
     store = session.existing()
-    _emit(options, status_json(store), status_view(store))
-    _follow(options, _next_of(session))
+    emit(options, status_json(store), status_view(store))
+    follow(options, next_of(session))
 
 
 @app.command("ls")
@@ -226,8 +227,8 @@ def ls(options: Options) -> None:
     from hpsearch.store import runs
 
     found = runs(options.runs_dir)
-    _emit(options, runs_json(found), runs_view(found))
-    _follow(options, f"hpsearch report {found[-1].name}" if found else "hpsearch run")
+    emit(options, runs_json(found), runs_view(found))
+    follow(options, f"hpsearch report {found[-1].name}" if found else "hpsearch run")
 
 
 @app.command("schema")
@@ -247,71 +248,14 @@ def _check(options: Options, config: str | None, stage: str, *, then: str) -> No
     session = Session.of(options, config)
     with session.runner() as runner:
         document: CheckDocument = runner.check(stage)
-    _emit(options, document.to_json(), check_view(document))
-    passed = _passed(options, document.verdict)
-    _finish(session, document.verdict, then if passed else stage)
-
-
-def _passed(options: Options, verdict: "Verdict | None") -> bool:
-    return verdict == "pass" or (verdict == "warn" and not options.strict)
-
-
-def _finish(session: "Session", verdict: "Verdict | None", then: str) -> None:
-    """The next command; exit 1 if the gate is closed."""
-    passed = _passed(session.options, verdict)
-    _follow(
-        session.options, session.next(then) + ("" if passed else "   (after mending the above)")
-    )
-    if not passed:
-        raise typer.Exit(1)
-
-
-def _follow(options: Options, following: str) -> None:
-    """The line that every command ends with, on stderr so that stdout stays the result's."""
-    if not options.quiet:
-        typer.echo(f"next: {following}", err=True)
-
-
-def _next_of(session: "Session") -> str:
-    """The first stage of the run that has no verdict."""
-    from hpsearch.store import CHECKING
-
-    done = {document.stage for document in session.store.documents()}
-    missing = next((stage for stage in CHECKING if stage not in done), None)
-    return session.next(missing or "search")
-
-
-def _write_page(session: "Session") -> None:
-    from hpsearch.report.page import page
-
-    session.store.write_report(page(session.store))
-
-
-def _emit(options: Options, document: dict[str, Any], view: "RenderableType") -> None:
-    """The result on stdout: one JSON document, or what a person reads."""
-    from hpsearch.strictjson import dumps
-
-    if options.json:
-        typer.echo(dumps(document))
-    else:
-        _print(view)
-
-
-def _print(view: "RenderableType") -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=100)
-    console.print(view)
-
-
-def _teller(options: Options) -> Any:
-    """Prints a line of a live table on stderr."""
-    return (lambda line: None) if options.quiet else (lambda line: typer.echo(line, err=True))
+    emit(options, document.to_json(), check_view(document))
+    finish(session, document.verdict, then if passed(options, document.verdict) else stage)
 
 
 def main() -> None:
     """The console script."""
     one_thread()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without the signs shows ? instead
     guarded(lambda: app(prog_name="hpsearch"), debug="--debug" in sys.argv)

@@ -108,6 +108,9 @@ class Runner:
             self.store.write_tables(name, self.store.results(name))
         document = stage.judge(context, done)
         assert isinstance(document, SearchDocument)
+        after = [*context.rounds, Round(document, done)]
+        if search.due(replace(context, rounds=after))[0] is None:
+            document = replace(document, next_command="hpsearch report")
         self.store.write_document(document)
         self._write_next(document)
         self.view.end(document)

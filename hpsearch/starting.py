@@ -1,5 +1,6 @@
 """`hpsearch init`: a commented config to start from, and the schema its editor line names."""
 
+import os
 from pathlib import Path
 
 from hpsearch.config.template import json_schema, template
@@ -19,6 +20,8 @@ def write_template(directory: Path, *, data: Path | None, target: str | None, fo
         raise UsageError(f"--data {data}: no such file")
     if target is not None and data is None:
         raise UsageError(f"--target {target}: needs --data FILE, the table it is a column of")
+    if data is not None:  # paths in a config count from its own folder
+        data = Path(os.path.relpath(data, directory))
     text = template(directory.resolve().name, data=data, target=target)
     write_atomically(path, text.encode())
     write_atomically(directory / SCHEMA, dumps(json_schema()).encode())

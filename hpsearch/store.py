@@ -143,7 +143,7 @@ class RunStore:
     def results(self, stage: str) -> list[TrialResult]:
         """The finished trials of a stage by id."""
         paths = sorted((self.folder / stage / "trials").glob("[0-9]*.json"))
-        return [self._read(path, path.read_text("utf-8"), TrialResult.from_json) for path in paths]
+        return [self._read(path, self._text(path), TrialResult.from_json) for path in paths]
 
     def write_weights(self, name: str, trial: int, arrays: Mapping[str, Any]) -> Path:
         """The weights of one trial, with what is needed to use them, as `name`.npz."""
@@ -180,6 +180,8 @@ class RunStore:
             return path.read_text("utf-8")
         except (FileNotFoundError, NotADirectoryError):
             return ""
+        except UnicodeDecodeError as error:
+            raise HostError(f"{path}: damaged (not UTF-8); delete it and run it again") from error
         except OSError as error:
             raise HostError(f"{path}: cannot be read: {error.strerror}") from error
 

@@ -177,6 +177,9 @@ class TrialResult:
         given = {name: record[name] for name in known}
         given |= {"curves": Curves(**curves), "status": Status(record["status"])}
         given |= {"losses": [(int(s), math.nan if x is None else x) for s, x in record["losses"]]}
+        best = record["best_epoch"]
+        if best is not None and not 1 <= best <= len(curves["train_loss"]):
+            raise ValueError(f"best_epoch {best} is beyond the curves")
         given |= {"hparams": {k: _hashable(v) for k, v in record["hparams"].items()}}
         return cls(**given)
 

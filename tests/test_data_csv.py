@@ -61,8 +61,13 @@ def test_booleans_are_numbers(read, words):
 
 @pytest.mark.parametrize(
     ("cells", "classes"),
-    [("10 9 -1", ("-1", "9", "10")), ("1.0 2.0 3.0", ("1", "2", "3")), ("b a c", ("a", "b", "c")),
-     ("1 2 3+", ("1", "2", "3+")), ("true false true", ("False", "True"))],
+    [
+        ("10 9 -1", ("-1", "9", "10")),
+        ("1.0 2.0 3.0", ("1", "2", "3")),
+        ("b a c", ("a", "b", "c")),
+        ("1 2 3+", ("1", "2", "3+")),
+        ("true false true", ("False", "True")),
+    ],
 )
 def test_classes_are_sorted_as_what_they_are(read, cells, classes):
     data = read(rows("x,y", *(f"{k},{cell}" for k, cell in enumerate(cells.split()))))

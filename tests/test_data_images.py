@@ -40,8 +40,12 @@ def test_every_ending(ending, tmp_path):
 
 @pytest.mark.parametrize(
     ("splits", "sizes"),
-    [(("train",), (20, 2, 2)), (("train", "test"), (22, 2, 24)),
-     (("train", "val"), (22, 24, 2)), (("train", "validation", "test"), (24, 24, 24))],
+    [
+        (("train",), (20, 2, 2)),
+        (("train", "test"), (22, 2, 24)),
+        (("train", "val"), (22, 24, 2)),
+        (("train", "validation", "test"), (24, 24, 24)),
+    ],
 )
 def test_layouts_with_split_folders(splits, sizes, tmp_path):
     data = plain(write_images(tmp_path, splits))

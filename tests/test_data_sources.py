@@ -47,8 +47,10 @@ def idx_bytes(array):
 def write_idx(folder, zipped=True):
     for prefix, n in (("train", 30), ("t10k", 9)):
         images = RNG.integers(0, 256, (n, 4, 5))
-        for name, array in ((f"{prefix}-images-idx3-ubyte", images),
-                            (f"{prefix}-labels-idx1-ubyte", labels(n))):
+        for name, array in (
+            (f"{prefix}-images-idx3-ubyte", images),
+            (f"{prefix}-labels-idx1-ubyte", labels(n)),
+        ):
             data = idx_bytes(array)
             path = folder / (name + ".gz" * zipped)
             path.write_bytes(gzip.compress(data) if zipped else data)
@@ -224,8 +226,15 @@ def test_cifar_as_python_2_wrote_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("stored", "kept"),
-    [("uint8", "uint8"), ("bool", "uint8"), ("int16", "float32"), ("int64", "float64"),
-     ("float16", "float32"), ("float32", "float32"), (">f8", "float64")],
+    [
+        ("uint8", "uint8"),
+        ("bool", "uint8"),
+        ("int16", "float32"),
+        ("int64", "float64"),
+        ("float16", "float32"),
+        ("float32", "float32"),
+        (">f8", "float64"),
+    ],
 )
 def test_npz_dtypes(stored, kept, tmp_path):
     x = RNG.integers(0, 2, (20, 3)).astype(stored)
@@ -236,9 +245,12 @@ def test_npz_dtypes(stored, kept, tmp_path):
 
 @pytest.mark.parametrize(
     ("y", "classes"),
-    [(np.array([5, -2, 10] * 8), ("-2", "5", "10")), (np.array(["b", "a"] * 12), ("a", "b")),
-     (np.array([1.0, 0.0] * 12), ("0", "1")),
-     (np.array([[1], [0]] * 12), ("0", "1"))],
+    [
+        (np.array([5, -2, 10] * 8), ("-2", "5", "10")),
+        (np.array(["b", "a"] * 12), ("a", "b")),
+        (np.array([1.0, 0.0] * 12), ("0", "1")),
+        (np.array([[1], [0]] * 12), ("0", "1")),
+    ],
 )
 def test_npz_labels_are_sorted_classes(y, classes, tmp_path):
     np.savez_compressed(tmp_path / "a.npz", X=RNG.normal(size=(24, 2)), y=y)

@@ -152,6 +152,5 @@ def _damaged(path: Path, error: Exception) -> DataError:
     unknown = "cannot identify" in str(error)  # Pillow goes on to show an address in memory
     reason = "no format that is known" if unknown else str(error) or type(error).__name__
     return DataError(
-        f"{path}: must be a whole image, got {quoted(reason)}; "
-        "save it again, or remove it"
+        f"{path}: must be a whole image, got {quoted(reason)}; save it again, or remove it"
     )

@@ -30,9 +30,7 @@ TAKES_SPLIT_PATHS = ("csv", "npz", "images")
 DEFAULT_SHARE = 0.1
 
 
-def load(
-    source: Source, *, center: str, scale: str, progress: Progress | None = None
-) -> Dataset:
+def load(source: Source, *, center: str, scale: str, progress: Progress | None = None) -> Dataset:
     """Read, split and fit the preprocessing on the training rows.
 
     `center` and `scale` as in `preprocess.fit`; `progress(done, total)` is called while images

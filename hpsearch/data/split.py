@@ -62,9 +62,7 @@ def _check_room(wanted: dict[str, int], counts: NDArray[np.intp]) -> None:
         )
 
 
-def _allocate(
-    size: int, counts: NDArray[np.intp], *, taken: NDArray[np.intp]
-) -> NDArray[np.intp]:
+def _allocate(size: int, counts: NDArray[np.intp], *, taken: NDArray[np.intp]) -> NDArray[np.intp]:
     """`size` rows shared out over the classes by largest remainder, one of each class left."""
     room = np.maximum(counts - 1 - taken, 0)
     quota = size * counts / max(1, counts.sum())

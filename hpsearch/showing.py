@@ -1,0 +1,89 @@
+"""How a command ends: the result on stdout, the next command on stderr, the exit code."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from hpsearch.options import Options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from hpsearch.session import Session
+    from hpsearch.verdict import Verdict
+
+PIPE_WIDTH = 100  # columns where stdout is no terminal
+
+
+def emit(options: Options, document: dict[str, Any], view: "RenderableType") -> None:
+    """The result on stdout: one JSON document, or what a person reads."""
+    from hpsearch.strictjson import dumps
+
+    if options.json:
+        typer.echo(dumps(document))
+    else:
+        show(view)
+
+
+def show(view: "RenderableType") -> None:
+    """What a person reads, on stdout; no line ends in spaces where it goes into a pipe."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if console.is_terminal:
+        console.print(view)
+        return
+    console = Console(highlight=False, markup=False, width=PIPE_WIDTH)
+    with console.capture() as capture:
+        console.print(view)
+    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def passed(options: Options, verdict: "Verdict | None") -> bool:
+    """Whether the gate is open: --strict closes it for warnings too."""
+    return verdict == "pass" or (verdict == "warn" and not options.strict)
+
+
+def finish(session: "Session", verdict: "Verdict | None", then: str) -> None:
+    """The next command; exit 1 if the gate is closed."""
+    open_ = passed(session.options, verdict)
+    follow(session.options, session.next(then) + ("" if open_ else "   (after mending the above)"))
+    if not open_:
+        raise typer.Exit(1)
+
+
+def follow(options: Options, following: str) -> None:
+    """The line that every command ends with, on stderr so that stdout stays the result's."""
+    if not options.quiet:
+        typer.echo(f"next: {following}", err=True)
+
+
+def next_of(session: "Session") -> str:
+    """What a run needs next: its first stage without a verdict, or a close look at the winner."""
+    from hpsearch.store import CHECKING
+
+    store = session.store
+    done = {document.stage for document in store.documents()}
+    missing = next((stage for stage in CHECKING if stage not in done), None)
+    if missing:
+        return session.next(missing)
+    stages = store.search_stages()
+    last = store.search_document(stages[-1]) if stages else None
+    if last is None or last.verdict is None:
+        return session.next("search")
+    if last.next_command == "hpsearch report" and last.best:
+        return session.next(f"train --trial {last.stage}/{last.best['trial']}")
+    return session.next(last.next_command.removeprefix("hpsearch "))
+
+
+def write_page(session: "Session") -> None:
+    """`report.html`, whole or not at all."""
+    from hpsearch.report.page import page
+
+    session.store.write_report(page(session.store))
+
+
+def teller(options: Options) -> Callable[[str], None]:
+    """Prints a line of a live table on stderr, unless quiet."""
+    return (lambda line: None) if options.quiet else (lambda line: typer.echo(line, err=True))

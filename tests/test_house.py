@@ -1,0 +1,123 @@
+"""The house: imports point down, files stay small, and what is written about it is true."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from hpsearch.cli import app
+from hpsearch.config.find import bundled
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "hpsearch"
+
+# Lower floors first; modules on one floor do not know each other.
+FLOORS = (
+    ("errors", "blas", "strictjson"),
+    ("nn", "data", "search", "executors"),
+    ("trial", "verdict", "config"),
+    ("cohort", "lockstep"),
+    ("recorder",),
+    ("stages", "training", "store"),
+    ("settings", "starting", "report", "progress", "options"),
+    ("runner",),
+    ("session", "rehearsal", "closeup"),
+    ("showing",),
+    ("cli",),
+    ("__main__",),
+)
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    """The floor's name of a file: its top-level module or folder."""
+    part = path.relative_to(PACKAGE).parts[0]
+    return part.removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """The floors' names that a file imports, wherever in the file it does."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hpsearch"):
+            parts = node.module.split(".")
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names = [a.name.split(".") for a in node.names]
+            found |= {parts[1] for parts in names if parts[0] == "hpsearch" and len(parts) > 1}
+    return found & set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path):
+    here = module_of(path)
+    if here == "__init__":
+        assert imports(path) == set()
+        return
+    assert here in FLOOR, f"give {here} a floor in FLOORS"
+    upward = {name for name in imports(path) - {here} if FLOOR[name] >= FLOOR[here]}
+    assert not upward, f"{here} imports {upward} from its own floor or one above"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_are_small_and_say_what_they_are(path):
+    text = path.read_text("utf-8")
+    assert text.count("\n") <= 320, "one thing, or two?"
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_only_the_store_writes_files_of_a_run():
+    """`open(..., "w")`, write_text and the like stand in the modules whose work it is."""
+    allowed = {"store.py", "options.py", "cache.py"}
+    writing = re.compile(r"write_text|write_bytes|\.open\(\"[wax]|open\([^)]*, \"[wax]")
+    found = {path.name for path in FILES if writing.search(path.read_text("utf-8"))}
+    assert found <= allowed
+
+
+def _commands():
+    return get_command(app).commands
+
+
+def test_the_readme_names_every_command_and_no_other():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    named = set(re.findall(r"^\| `hpsearch ([a-z]+)", readme, re.M))
+    assert named == set(_commands())
+
+
+@pytest.mark.parametrize("name", sorted(_commands()))
+def test_every_command_has_help_and_every_option_too(name):
+    command = _commands()[name]
+    assert command.help
+    for parameter in command.params:
+        assert getattr(parameter, "help", None) or parameter.name in ("help", "directory")
+
+
+def test_the_readme_shows_every_bundled_config_and_the_tree():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in bundled():
+        assert f"`{name}`" in readme, f"README does not name the config {name}"
+    tree = set(re.findall(r"^  (\w+(?:\.py|/)) ", readme, re.M))
+    listed = {p.name + ("/" if p.is_dir() else "") for p in PACKAGE.iterdir()}
+    listed -= {"__init__.py", "__pycache__/", "configs/"}
+    assert tree == listed
+
+
+def test_links_in_the_readme_lead_somewhere():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", readme):
+        assert target.startswith("https://") or (ROOT / target).exists()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_a_config_begins_with_its_purpose_and_its_time(path):
+    first = path.read_text("utf-8").splitlines()[0]
+    assert first.startswith("# ") and re.search(r"\d+ (s|seconds|min|minutes)\b", first), first
+
+
+def test_make_targets_are_the_ones_promised():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.M))
+    assert {"help", "run", "test", "test-all", "lint", "bench", "report"} <= targets

@@ -1,0 +1,439 @@
+"""What the stages conclude: healthy set-ups pass, broken ones fail where they should."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from lecture import COARSE, REFINED
+
+from hpsearch.cohort import tasks
+from hpsearch.config.find import find
+from hpsearch.config.load import load
+from hpsearch.data import Dataset, Preprocess, Rows, fit
+from hpsearch.nn import losses
+from hpsearch.nn.activations import ACTIVATIONS
+from hpsearch.stages import CHECKS, RECIPE, data, overfit, sanity, search, sweep
+from hpsearch.stages import probe as probe_module
+from hpsearch.stages.context import Context, Round, seed
+from hpsearch.training import Watch, train_cohort
+from hpsearch.trial import Curves, Status, TrialResult
+from hpsearch.verdict import CheckDocument, SearchDocument
+
+
+def config(tmp_path, *overrides):
+    return load(find("digits", runs_dir=tmp_path, cwd=tmp_path), list(overrides))
+
+
+def conclude(stage, context):
+    """Plan, train and judge, as the runner does."""
+    done: dict[int, TrialResult] = {}
+    while specs := [s for s in stage.plan(context, list(done.values())) if s.id not in done]:
+        for task in tasks(specs, jobs=1):
+            done |= {r.id: r for r in train_cohort(task, context.data, Watch())}
+    return stage.judge(context, [done[i] for i in sorted(done)])
+
+
+def verdicts(document):
+    return {check.name: str(check.verdict) for check in document.checks}
+
+
+def altered(digits: Dataset, change, **preprocess) -> Dataset:
+    """Digits with its training and validation inputs changed, and preprocessing fitted anew."""
+    train = Rows(change(digits.train.x.astype(np.float64)), digits.train.y)
+    validation = Rows(change(digits.validation.x.astype(np.float64)), digits.validation.y)
+    wanted = {"center": "feature", "scale": "standard"} | preprocess
+    fitted: Preprocess = fit(train.x, digits.image_shape, wanted["center"], wanted["scale"])
+    return replace(digits, train=train, validation=validation, preprocess=fitted)
+
+
+def test_stages_are_pure_and_plans_repeat(tmp_path, digits):
+    sweep_document = CheckDocument("sweep", (), {"range": [1e-3, 1.0]})
+    for stage in RECIPE:
+        name = "refine-1" if stage.name == "refine" else stage.name
+        context = Context(config(tmp_path), digits, name, {"sweep": sweep_document})
+        assert stage.plan(context, []) == stage.plan(context, [])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("which", ["digits", "spiral"])
+def test_healthy_set_ups_have_nothing_to_fail(tmp_path, digits, spiral, which, activation):
+    init = "kaiming" if activation == "relu" else "xavier"
+    chosen = config(
+        tmp_path, f"model.activation={activation}", f"model.init={init}", "overfit.epochs=1000"
+    )
+    dataset = digits if which == "digits" else spiral
+    for stage in CHECKS:
+        document = conclude(stage, Context(chosen, dataset, stage.name))
+        assert "fail" not in verdicts(document).values(), (stage.name, document)
+
+
+# --- data
+
+
+def test_audit_of_digits_passes_with_its_three_constant_pixels(tmp_path, digits):
+    document = conclude(data.STAGE, Context(config(tmp_path), digits, "data"))
+    assert set(verdicts(document).values()) == {"pass"}
+    constant = next(c for c in document.checks if c.name == "constant-features")
+    assert constant.value == 3
+
+
+def _poisoned(x):
+    x[3, 5] = np.nan
+    return x
+
+
+def _stretched(x):
+    return x * np.logspace(-2, 3, x.shape[1])
+
+
+@pytest.mark.parametrize(
+    "check, expected, change, preprocess",
+    [
+        ("non-finite", "fail", _poisoned, {}),
+        ("feature-scale", "warn", _stretched, {"center": "none", "scale": "none"}),
+        ("feature-scale", "pass", _stretched, {}),
+        ("feature-scale", "warn", lambda x: 16 * x, {"center": "none", "scale": "none"}),
+        ("feature-scale", "pass", lambda x: x / 16, {"center": "none", "scale": "none"}),
+    ],
+)
+def test_audit_of_broken_inputs(tmp_path, digits, check, expected, change, preprocess):
+    broken = altered(digits, change, **preprocess)
+    document = conclude(data.STAGE, Context(config(tmp_path), broken, "data"))
+    assert verdicts(document)[check] == expected
+
+
+def test_audit_of_broken_labels_and_rows(tmp_path, digits):
+    few = np.concatenate([np.flatnonzero(digits.train.y == 0), np.flatnonzero(digits.train.y)[:9]])
+    lopsided = replace(digits, train=digits.train.take(few))
+    found = verdicts(conclude(data.STAGE, Context(config(tmp_path), lopsided, "data")))
+    assert found["class-balance"] == "warn" and found["labels"] == "fail"
+    both = np.arange(20)
+    leaked = replace(digits, validation=Rows(
+        np.vstack([digits.validation.x, digits.train.x[both]]),
+        np.concatenate([digits.validation.y, digits.train.y[both]]),
+    ))  # fmt: skip
+    found = verdicts(conclude(data.STAGE, Context(config(tmp_path), leaked, "data")))
+    assert found["duplicate-rows"] == "fail"
+    table = replace(digits, image_shape=None)
+    found = verdicts(conclude(data.STAGE, Context(config(tmp_path), table, "data")))
+    assert found["constant-features"] == "warn"
+
+
+# --- sanity
+
+
+def sane(tmp_path, dataset, *overrides):
+    return verdicts(
+        conclude(sanity.STAGE, Context(config(tmp_path, *overrides), dataset, "sanity"))
+    )
+
+
+def test_initial_loss_is_that_of_the_notes(tmp_path, digits):
+    """Unit-variance inputs and He's initialisation: 3.13 +- 0.19 over 20 draws, not ln 10."""
+    document = conclude(sanity.STAGE, Context(config(tmp_path), digits, "sanity"))
+    check = next(c for c in document.checks if c.name == "initial-loss")
+    assert check.value == pytest.approx(3.13, abs=0.25) and check.verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    "override, failing",
+    [
+        ("model.init=constant", {"symmetry"}),
+        ("model.bias_init=-60", {"dead-units", "symmetry", "zero-input-baseline"}),
+        ("model.init_scale=30", {"initial-loss", "zero-input-baseline"}),
+    ],
+)
+def test_sanity_of_a_broken_model(tmp_path, digits, override, failing):
+    found = sane(tmp_path, digits, override)
+    assert {name for name, verdict in found.items() if verdict == "fail"} == failing
+
+
+def test_zero_weights_have_no_gradient(tmp_path, digits):
+    found = sane(tmp_path, digits, "model.init=constant", "model.init_scale=0")
+    assert found["symmetry"] == "fail" and found["zero-input-baseline"] == "fail"
+
+
+def test_sanity_of_unscaled_inputs(tmp_path, digits):
+    raw = altered(digits, lambda x: x * 255 / 16, center="none", scale="none")
+    assert sane(tmp_path, raw)["initial-loss"] == "fail"
+
+
+def test_strong_decay_is_warned_of(tmp_path, digits):
+    assert sane(tmp_path, digits, "train.weight_decay=10")["regularization-raises-loss"] == "warn"
+    assert (
+        sane(tmp_path, digits, "train.weight_decay=1e-4")["regularization-raises-loss"] == "pass"
+    )
+
+
+def test_labels_known_before_training_are_noticed(tmp_path, digits, monkeypatch):
+    plain = losses.softmax_cross_entropy
+    monkeypatch.setattr(
+        probe_module, "softmax_cross_entropy", lambda logits, y: plain(logits, y) * 0.3
+    )
+    found = sane(tmp_path, digits)
+    assert found["wiring"] == "fail" and found["initial-loss"] == "fail"
+
+
+def test_a_summed_loss_is_diagnosed(tmp_path, digits, monkeypatch):
+    plain = losses.softmax_cross_entropy
+
+    def summed(logits, y):
+        return plain(logits, y) * len(y)
+
+    monkeypatch.setattr(probe_module, "softmax_cross_entropy", summed)
+    document = conclude(sanity.STAGE, Context(config(tmp_path), digits, "sanity"))
+    wiring = next(c for c in document.checks if c.name == "wiring")
+    assert wiring.verdict == "fail" and "summed" in wiring.message
+
+
+def test_a_wrong_gradient_fails_the_gradient_check(tmp_path, digits, monkeypatch):
+    relu = ACTIVATIONS["relu"]
+
+    def wrong(grad, a, z):
+        grad *= 0.5 * (a > 0)
+
+    monkeypatch.setitem(ACTIVATIONS, "relu", relu._replace(backward=wrong))
+    assert sane(tmp_path, digits)["gradient-check"] == "fail"
+
+
+def test_a_net_that_ignores_its_inputs_is_caught(tmp_path, digits):
+    blank = altered(digits, lambda x: np.zeros_like(x))
+    assert sane(tmp_path, blank)["zero-input-baseline"] == "fail"
+
+
+# --- overfit
+
+
+def learnt(tmp_path, dataset, *overrides):
+    context = Context(config(tmp_path, *overrides), dataset, "overfit")
+    return conclude(overfit.STAGE, context).checks[0]
+
+
+@pytest.mark.parametrize(
+    "diagnosis, overrides",
+    [
+        ("pass", []),
+        ("almost", ["overfit={epochs: 25, learning_rates: [0.1]}"]),
+        ("stuck-at-log-c", ["model.init=constant", "model.init_scale=0", "model.hidden=[9, 9]",
+                            "overfit.learning_rates=[1e-9]", "train.learning_rate=1e-9"]),
+        ("stuck-at-label-entropy", ["model.bias_init=-60"]),
+        ("partial", ["model.init=constant"]),
+        ("explodes", ["overfit.learning_rates=[1e7]", "train.learning_rate=1e6"]),
+        ("flat", ["overfit.learning_rates=[1e-9]", "train.learning_rate=1e-8"]),
+    ],
+)  # fmt: skip
+def test_overfit_names_what_is_wrong(tmp_path, digits, diagnosis, overrides):
+    check = learnt(tmp_path, digits, *overrides)
+    assert check.diagnosis == diagnosis, check.message
+    assert str(check.verdict) == {"pass": "pass", "almost": "warn"}.get(diagnosis, "fail")
+
+
+def test_overfit_sees_a_gradient_of_the_wrong_sign(tmp_path, digits, monkeypatch):
+    from hpsearch import lockstep
+
+    plain = lockstep.softmax_cross_entropy
+
+    def uphill(logits, labels, grad=None):
+        found = plain(logits, labels, grad)
+        if grad is not None:
+            grad *= -1
+        return found
+
+    monkeypatch.setattr(lockstep, "softmax_cross_entropy", uphill)
+    assert learnt(tmp_path, digits).diagnosis in ("rises", "explodes")
+
+
+@pytest.mark.parametrize("classes, floor", [(2, 0.3133), (3, 0.5514), (10, 1.4612), (100, 3.6222)])
+def test_overfit_knows_the_floor_of_a_double_softmax(classes, floor):
+    curves = Curves(
+        train_loss=[2.0] + [floor] * 99, train_accuracy=[1.0] * 100, update_ratio=[1e-3]
+    )
+    best = result(0, 0.0, curves=curves)
+    outcome = overfit.Outcome([best], best, 2.0 * floor, floor, 1.0, math.log(classes), 1.0, 0.01)
+    assert overfit.diagnose(outcome, classes) == "double-softmax"
+
+
+def test_the_examples_hold_two_classes_whatever_the_order(digits):
+    order = np.argsort(digits.train.y, kind="stable")
+    sorted_rows = replace(digits, train=digits.train.take(order))
+    rows = overfit.examples(sorted_rows, 20)
+    assert len(rows) == 20 and len(np.unique(sorted_rows.train.y[list(rows)])) == 10
+    assert overfit.examples(digits, 20) == tuple(range(20))
+
+
+# --- sweep
+
+
+def tried(*rows):
+    """(rate, last loss, or None where it diverged)."""
+    return [
+        sweep.Tried(rate, loss is None, 100, 2.4, 9.0 if loss is None else loss, 0.02, 0.5)
+        for rate, loss in rows
+    ]
+
+
+def test_a_flat_loss_of_a_hot_start_is_not_usable():
+    """Raw pixels: 197 -> 2.303 is a hundredfold fall, to the loss of knowing nothing."""
+    rate = sweep.Tried(1e-2, False, 100, 197.0, 2.303, 0.001, 0.1)
+    assert not sweep.usable(rate, math.log(10))
+    assert sweep.usable(replace(rate, score=1.5), math.log(10))
+
+
+def test_of_rates_that_tie_the_larger_is_taken_unless_the_next_diverges():
+    rates = tried((1.0, None), (0.1, 0.50), (0.01, 0.49), (0.001, 1.5))
+    assert sweep.pick(rates, 2.3).rate == 0.01
+    rates = tried((1.0, 2.2), (0.1, 0.50), (0.01, 0.49), (0.001, 1.5))
+    assert sweep.pick(rates, 2.3).rate == 0.1
+
+
+@pytest.mark.parametrize(
+    "rows, more",
+    [
+        ([(0.1, 1.0), (0.01, 1.5)], [1.0]),
+        ([(0.1, 1.5), (0.01, 1.0)], [0.001]),
+        ([(0.1, None), (0.01, None)], [0.001, 0.0001]),
+        ([(1.0, 1.5), (0.1, 1.0), (0.01, 1.2)], []),
+    ],
+)
+def test_the_sweep_goes_on_where_the_best_is_at_an_end(rows, more):
+    assert sweep.extension(tried(*rows)) == pytest.approx(more)
+
+
+def test_the_proposed_range_stops_where_training_diverges():
+    rates = tried((1.0, None), (0.1, 0.5), (0.01, 1.5))
+    assert sweep.proposed_range(rates, rates[1]) == pytest.approx((0.1 / 30, 1.0), rel=1e-2)
+    assert sweep.proposed_range(rates, rates[2]) == pytest.approx((0.01 / 30, 0.1), rel=1e-2)
+
+
+def test_the_sweep_finds_rates_that_the_config_did_not_name(tmp_path, digits):
+    chosen = config(tmp_path, "sweep.learning_rates=[1e-6]", "train.learning_rate=1e-5")
+    document = conclude(sweep.STAGE, Context(chosen, digits, "sweep"))
+    assert document.verdict == "pass" and 1e-2 <= document.facts["learning_rate"] <= 1
+
+
+def test_labels_that_do_not_fit_have_no_usable_rate(tmp_path, digits):
+    y = np.random.default_rng(0).permutation(digits.train.y)
+    shuffled = replace(digits, train=Rows(digits.train.x, y))
+    document = conclude(sweep.STAGE, Context(config(tmp_path), shuffled, "sweep"))
+    assert verdicts(document)["usable-rate"] in ("fail", "pass")
+    found = document.facts["rates"]
+    assert all(r["accuracy"] < 0.25 for r in found if not r["diverged"])
+
+
+def test_a_range_that_misses_the_best_rate_is_warned_of(tmp_path, digits):
+    chosen = config(tmp_path, "search.space.learning_rate={log_uniform: [1e-8, 1e-5]}")
+    document = conclude(sweep.STAGE, Context(chosen, digits, "sweep"))
+    assert verdicts(document) == {"usable-rate": "pass", "range": "warn"}
+
+
+# --- search
+
+
+def result(number, accuracy, *, stage="coarse", status=Status.DONE, hparams=None, curves=None):
+    curves = curves or Curves(
+        train_loss=[1.0], val_loss=[1.0], val_accuracy=[accuracy], val_balanced_accuracy=[accuracy]
+    )
+    return TrialResult(
+        stage=stage, id=number, status=status, seed=0, hparams=hparams or {},
+        metric="val_accuracy", curves=curves, losses=[(1, 2.3)], step=10, best_epoch=1,
+    )  # fmt: skip
+
+
+def lecture_results(table, stage):
+    return [
+        result(n, accuracy, stage=stage, hparams={"learning_rate": rate, "weight_decay": decay})
+        for n, (accuracy, rate, decay) in enumerate(table)
+    ]
+
+
+@pytest.fixture
+def lecture_context(tmp_path, digits):
+    """The lecture's search, with a validation set of its size."""
+    thousand = np.arange(1000) % len(digits.validation.y)
+    dataset = replace(digits, validation=digits.validation.take(thousand))
+    chosen = config(
+        tmp_path,
+        "search.space={learning_rate: {log_uniform: [1e-6, 1e-3]},"
+        " weight_decay: {log_uniform: [1e-5, 1e5]}}",
+    )
+    return Context(chosen, dataset, "coarse")
+
+
+def test_the_lectures_coarse_search_leads_to_its_own_refinement(lecture_context):
+    document = search.COARSE.judge(lecture_context, lecture_results(COARSE, "coarse"))
+    assert document.next_space == {
+        "learning_rate": {"log_uniform": [1e-4, 1e-3]},
+        "weight_decay": {"log_uniform": [1e-4, 1.0]},
+    }  # fmt: skip
+    assert document.best["value"] == 0.482 and document.verdict == "pass"
+    assert set(document.reasons) == {"learning_rate", "weight_decay"}
+
+
+def test_the_lectures_refined_search_is_warned_and_widened_upward(lecture_context):
+    coarse = lecture_results(COARSE, "coarse")
+    document = search.COARSE.judge(lecture_context, coarse)
+    refine = replace(lecture_context, stage="refine-1", rounds=[Round(document, coarse)])
+    judged = search.REFINE.judge(refine, lecture_results(REFINED, "refine-1"))
+    assert [(e.hparam, e.side, e.strength) for e in judged.edges] == [
+        ("learning_rate", "high", "warn")
+    ]
+    assert judged.verdict == "warn"
+    low, high = judged.next_space["learning_rate"]["log_uniform"]
+    assert low >= 1e-4 and high == pytest.approx(1e-2)
+    assert judged.edges[0].next == (low, high)
+    after = replace(refine, stage="refine", rounds=[*refine.rounds, Round(judged, [])])
+    assert search.due(after)[0] == "refine-2"
+
+
+def test_widening_stops_at_half_the_rate_that_diverges(lecture_context):
+    sweep_document = CheckDocument("sweep", (), {"diverging": 3e-3, "range": None})
+    context = replace(lecture_context, checks={"sweep": sweep_document})
+    top = [(0.5, 9.9e-4, 1.0), (0.49, 8e-4, 1.0), (0.48, 9e-4, 1.0), (0.1, 1e-6, 1.0)]
+    document = search.COARSE.judge(context, lecture_results(top, "coarse"))
+    assert document.next_space["learning_rate"]["log_uniform"][1] == pytest.approx(1.5e-3)
+
+
+def test_an_edge_where_training_diverges_is_one_of_stability(lecture_context):
+    done = lecture_results([(0.5, 9.9e-4, 1.0), (0.4, 1e-4, 1.0), (0.3, 1e-5, 1.0)], "coarse")
+    lost = {"learning_rate": 9.95e-4, "weight_decay": 1.0}
+    done.append(result(3, 0.0, status=Status.DIVERGED, hparams=lost))
+    document = search.COARSE.judge(lecture_context, done)
+    assert [e.strength for e in document.edges if e.hparam == "learning_rate"] == ["stability"]
+    assert document.next_space["learning_rate"]["log_uniform"][1] <= 1e-3
+
+
+def test_an_edge_beyond_which_was_worse_is_no_reason_to_widen(lecture_context):
+    coarse = lecture_results(COARSE, "coarse")
+    document = search.COARSE.judge(lecture_context, coarse)
+    narrower = replace(document, next_space={
+        "learning_rate": {"log_uniform": [1e-4, 5e-4]}, "weight_decay": {"log_uniform": [1e-4, 1]}
+    })  # fmt: skip
+    refine = replace(lecture_context, stage="refine-1", rounds=[Round(narrower, coarse)])
+    done = lecture_results([(0.5, 4.9e-4, 1e-2), (0.4, 2e-4, 1e-2), (0.3, 1e-4, 1e-2)], "refine-1")
+    judged = search.REFINE.judge(refine, done)
+    assert [e.strength for e in judged.edges] == ["info"]
+    assert judged.next_space["learning_rate"]["log_uniform"][1] <= 5e-4
+
+
+def test_a_search_that_beats_nothing_fails_and_so_does_one_where_all_diverge(lecture_context):
+    chance = [(0.1 + 0.001 * n, 1e-6 * (n + 1), 1.0) for n in range(8)]
+    assert (
+        search.COARSE.judge(lecture_context, lecture_results(chance, "coarse")).verdict == "fail"
+    )
+    lost = [
+        replace(r, status=Status.DIVERGED, best_epoch=None)
+        for r in lecture_results(chance, "coarse")
+    ]
+    document = search.COARSE.judge(lecture_context, lost)
+    assert document.verdict == "fail" and document.best is None and document.diverged == 8
+
+
+def test_documents_survive_the_way_to_json_and_back(lecture_context):
+    document = search.COARSE.judge(lecture_context, lecture_results(REFINED, "coarse"))
+    assert SearchDocument.from_json(document.to_json()).to_json() == document.to_json()
+
+
+def test_seeds_differ_by_run_stage_and_trial():
+    seen = {seed(run, stage, n) for run in (0, 1) for stage in ("a", "b") for n in range(50)}
+    assert len(seen) == 200 and max(seen) < 2**53
