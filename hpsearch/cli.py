@@ -120,7 +120,7 @@ def search(
     from hpsearch.session import Session
 
     session = Session.of(options, config)
-    with session.runner() as runner:
+    with session.runner(writing=not dry_run) as runner:
         name, why = ("coarse", "") if stage is SearchStage.coarse else runner.due()
         if stage is SearchStage.refine and name == "coarse":
             name = "refine-1"
@@ -142,6 +142,8 @@ def search(
 @command
 def run(options: Options, config: ConfigArgument = None) -> None:
     """The whole recipe: every stage in order, gated, refined until nothing is on an edge."""
+    from rich.console import Group
+
     from hpsearch.report.terminal import check_view, run_view
     from hpsearch.session import Session
     from hpsearch.verdict import CheckDocument, worst
@@ -151,7 +153,7 @@ def run(options: Options, config: ConfigArgument = None) -> None:
         for document in runner.run():
             documents.append(document)
             if isinstance(document, CheckDocument) and not options.json:
-                show(check_view(document))
+                show(Group(check_view(document), ""))
         why = runner.due()[1] if runner.store.search_stages() else ""
     write_page(session)
     verdict = worst([d.verdict for d in documents if d.verdict])
@@ -161,7 +163,9 @@ def run(options: Options, config: ConfigArgument = None) -> None:
         show(run_view(session.store))
         if why and documents[-1].verdict != "fail":
             typer.echo(f"refine ended: {why}")
-    finish(session, verdict, "report" if passed(options, verdict) else "status")
+    last = documents[-1].stage
+    again = "search" if last.startswith(("coarse", "refine")) else last
+    finish(session, verdict, "report" if passed(options, verdict) else again)
     if not options.json:
         typer.echo(f"report: {session.store.report}")
 

@@ -109,7 +109,9 @@ class Runner:
         document = stage.judge(context, done)
         assert isinstance(document, SearchDocument)
         after = [*context.rounds, Round(document, done)]
-        if search.due(replace(context, rounds=after))[0] is None:
+        if document.verdict is Verdict.FAIL:
+            document = replace(document, next_command="hpsearch sweep")
+        elif search.due(replace(context, rounds=after))[0] is None:
             document = replace(document, next_command="hpsearch report")
         self.store.write_document(document)
         self._write_next(document)
@@ -183,6 +185,8 @@ class Runner:
         for round_ in self.context(name).rounds if here >= len(CHECKS) else ():
             if self._closed(round_.document.verdict):
                 raise GateError(self._closed_message(name, round_.document))
+        if name.startswith("refine") and not self.context(name).rounds:
+            missing.append("coarse")
         if missing:
             self.view.say(f"{name}: starts although {', '.join(missing)} has not been run")
 

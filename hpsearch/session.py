@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -54,8 +54,11 @@ class Session:
         return open_run(self.options.runs_dir, self.config.name)
 
     @contextmanager
-    def runner(self) -> Iterator[Runner]:
-        """The run opened for writing, its config saved; signals stop it at the next minibatch."""
+    def runner(self, *, writing: bool = True) -> Iterator[Runner]:
+        """The run opened for writing, its config saved; signals stop it at the next minibatch.
+
+        Without `writing` nothing is locked or saved, and the runner may only be asked.
+        """
         view = TerminalView(self.console, quiet=self.options.quiet)
         watch = Watch()
         with _stop_on_signals(watch.stop) as caught:
@@ -66,9 +69,10 @@ class Session:
             )  # fmt: skip
             try:
                 data = runner.data
-                with self.store.writing():
-                    self.store.write_config(dump(self.config))
-                    self.store.write_run(_facts(self.config, data))
+                with self.store.writing() if writing else nullcontext():
+                    if writing:
+                        self.store.write_config(dump(self.config))
+                        self.store.write_run(_facts(self.config, data))
                     yield runner
             except Stopped as stopped:
                 stopped.exit_code = 128 + caught[0] if caught else stopped.exit_code

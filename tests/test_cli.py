@@ -120,10 +120,20 @@ def test_reading_commands_write_nothing_but_the_report(shell, small):
 def test_dry_run_lists_the_trials_and_trains_none(shell, small):
     listed = json.loads(shell("search", small, "--dry-run", "--json").stdout)
     assert len(listed["trials"]) == 6 and listed["estimated_seconds"] >= 0
-    assert not Path("runs/small/coarse").exists()
+    assert not Path("runs").exists()
     shell("search", small, "--quiet")
     done = json.loads(Path("runs/small/coarse/trials/00003.json").read_text())
     assert done["hparams"] == listed["trials"][3]["hparams"]
+
+
+def test_refine_without_coarse_searches_the_configs_space_and_says_so(shell, small):
+    result = shell("search", small, "--stage", "refine", "--json")
+    assert result.exit_code == 0 and "coarse has not been run" in result.stderr
+    document = json.loads(result.stdout)
+    assert document["stage"] == "refine-1"
+    assert document["space"]["learning_rate"] == {"log_uniform": [1e-3, 0.5]}
+    again = json.loads(shell("search", small, "--stage", "refine", "--json").stdout)
+    assert again["stage"] is None and "rounds" in again["message"]
 
 
 def test_train_watches_the_configured_model_and_a_trial(shell, small):

@@ -158,23 +158,24 @@ def due(context: Context) -> tuple[str | None, str]:
     refine, judged = context.config.search.refine, [r.document for r in context.rounds]
     if not judged:
         return "coarse", "the coarse search comes first"
-    following = f"refine-{len(judged)}"
-    if len(judged) == 1 or context.config.search.round == following:
+    done = sum(document.stage != "coarse" for document in judged)
+    following = f"refine-{done + 1}"
+    if done == 0 or context.config.search.round == following:
         return following, "the range has been narrowed"
-    if len(judged) > refine.rounds:
+    if done >= refine.rounds:
         return None, f"all {refine.rounds} rounds of refine are done (search.refine.rounds)"
-    last, before = context.rounds[-1], context.rounds[-2]
+    last, before = context.rounds[-1], context.rounds[-2] if len(judged) > 1 else None
     flagged = [e for e in last.document.edges if e.strength in ("warn", "strong")]
     if flagged:
         return following, f"the best {flagged[0].hparam} lay on an edge"
-    now, then = ranking(last.results), ranking(before.results)
+    now, then = ranking(last.results), ranking(before.results) if before else []
     if now and then:
         error = standard_error(now[0].at_best("val_accuracy"), len(context.data.validation.y))
         gain = now[0].score - then[0].score
         if gain < error:
             less = f"gained {gain:.3f}, less than the standard error {error:.3f}"
             return None, f"no edge is flagged, and the last round {less}"
-    return following, "the last round still gained more than the standard error"
+    return following, "there is no earlier round, or the last one gained more than its error"
 
 
 COARSE = Stage("coarse", plan, judge, SECTIONS)
