@@ -10,12 +10,13 @@ from hpsearch.data import Dataset, Rows
 from hpsearch.nn.activations import Array
 from hpsearch.nn.losses import mean_rows, softmax_cross_entropy
 from hpsearch.nn.mlp import Params, Tape, backward, forward, initialize
-from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates
+from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates, flush
 from hpsearch.nn.optimizers import step as optimizer_step
 from hpsearch.nn.schedules import SCHEDULES, Decay
 from hpsearch.trial import TrialSpec
 
 CHUNK = 1000  # rows evaluated at a time
+FLUSH = 32  # steps between two looks for numbers that have become denormal
 
 
 class Scores(NamedTuple):
@@ -74,6 +75,8 @@ class Lockstep:
             self.optimizer, self.params.flat, self.grads.flat, self.state, self.rates(epoch),
             t=self.t, n_weights=self.net.n_weights,
         )  # fmt: skip
+        if self.t % FLUSH == 0:
+            flush(self.params.flat, *self.state)
         if before is not None:
             self.update_ratio = self._update_ratio(before)
         return mean_rows(losses)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from hpsearch.nn.activations import Array
 
 FEW_CLASSES = 32
+FLOOR = -60.0  # below the largest logit: e^-60 is nothing beside 1, but e^-100 is a slow denormal
 
 
 def softmax_cross_entropy(
@@ -20,6 +21,7 @@ def softmax_cross_entropy(
     at_label = np.arange(rows) * classes + labels
     logits -= _row_max(logits)  # e^x cannot overflow
     label_logits = logits.reshape(trials, -1)[:, at_label]
+    np.maximum(logits, FLOOR, out=logits)
     np.exp(logits, out=logits)
     sums = logits @ np.ones((classes, 1), logits.dtype)
     losses: NDArray[np.float64] = np.log(sums[..., 0]).astype(np.float64) - label_logits
