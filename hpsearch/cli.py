@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="hpsearch", no_args_is_help=True, pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help starts in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The practitioner's recipe for tuning a neural network, as one command.",
 )  # fmt: skip
@@ -34,7 +35,7 @@ def _complete(incomplete: str) -> list[str]:
 ConfigArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[CONFIG]", autocompletion=_complete,
+        metavar="CONFIG", autocompletion=_complete,
         help="A YAML file, a run, or a bundled config (digits, spiral, ...).",
     ),
 ]  # fmt: skip
@@ -64,7 +65,7 @@ def _main(
 @command
 def init(
     options: Options,
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(),
+    directory: Annotated[Path, typer.Argument(metavar="DIR")] = Path(),
     data: Annotated[Path | None, typer.Option(metavar="FILE", help="A CSV file.")] = None,
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its target.")] = None,
 ) -> None:
@@ -79,28 +80,28 @@ def init(
 @app.command("data")
 @command
 def data(options: Options, config: ConfigArgument = None) -> None:
-    """Audit the data: shapes, classes, splits, rows as the network sees them."""
+    """Audit the data, before any network sees it."""
     _check(options, config, "data", then="sanity")
 
 
 @app.command("sanity")
 @command
 def sanity(options: Options, config: ConfigArgument = None) -> None:
-    """Check the initial loss and its companions, the gradient, the activations."""
+    """Check the initial loss, the gradient and the activations."""
     _check(options, config, "sanity", then="overfit")
 
 
 @app.command("overfit")
 @command
 def overfit(options: Options, config: ConfigArgument = None) -> None:
-    """Learn a handful of examples by heart, or say why that cannot be done."""
+    """Learn a few examples by heart, or say why not."""
     _check(options, config, "overfit", then="sweep")
 
 
 @app.command("sweep")
 @command
 def sweep(options: Options, config: ConfigArgument = None) -> None:
-    """Try learning rates for a hundred iterations; propose the coarse range."""
+    """Try learning rates, all at once; propose a range."""
     _check(options, config, "sweep", then="search --stage coarse")
 
 
@@ -141,7 +142,7 @@ def search(
 @app.command("run")
 @command
 def run(options: Options, config: ConfigArgument = None) -> None:
-    """The whole recipe: every stage in order, gated, refined until nothing is on an edge."""
+    """The whole recipe: every stage in order, gated."""
     from rich.console import Group
 
     from hpsearch.report.terminal import check_view, run_view
@@ -194,7 +195,7 @@ def train(
 @app.command("report")
 @command
 def report(options: Options, config: ConfigArgument = None) -> None:
-    """Show a run: verdicts, ranking, the space, its edges, the curves; write report.html."""
+    """Show verdicts, ranking, edges, curves; write report.html."""
     from hpsearch.report.terminal import run_json, run_view
     from hpsearch.session import Session
 

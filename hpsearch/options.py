@@ -44,7 +44,10 @@ class Options:
     @property
     def workers(self) -> int:
         """--jobs, or the cores that this process may use."""
-        return self.jobs or len(os.sched_getaffinity(0))
+        if self.jobs:
+            return self.jobs
+        affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+        return len(affinity(0)) if affinity else os.cpu_count() or 1
 
     @property
     def overrides(self) -> list[str | tuple[str, str, object]]:

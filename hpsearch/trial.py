@@ -1,7 +1,7 @@
 """A trial: one setting of hparams, trained once. The records that everything speaks."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
@@ -153,6 +153,15 @@ class TrialResult:
         loss = self.at_best("val_loss", math.inf)
         return self.score, -loss, -self.id
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """The trial as the documents name it."""
+        return {
+            "trial": self.id, "metric": self.metric, "value": self.value,
+            "val_accuracy": self.at_best("val_accuracy"), "epoch": self.best_epoch,
+            "hparams": dict(self.hparams),
+        }  # fmt: skip
+
     def at_best(self, curve: str, missing: float = math.nan) -> float:
         """One curve's number at the best epoch."""
         if self.best_epoch is None:
@@ -182,6 +191,17 @@ class TrialResult:
             raise ValueError(f"best_epoch {best} is beyond the curves")
         given |= {"hparams": {k: _hashable(v) for k, v in record["hparams"].items()}}
         return cls(**given)
+
+
+def ranking(results: Iterable[TrialResult]) -> list[TrialResult]:
+    """The trials that were completed, best first (see `TrialResult.rank`)."""
+    done = [r for r in results if r.status is Status.DONE]
+    return sorted(done, key=lambda r: r.rank, reverse=True)
+
+
+def standard_error(accuracy: float, rows: int) -> float:
+    """sqrt(p (1 - p) / n) of an accuracy measured on n rows."""
+    return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / rows)
 
 
 def _hashable(value: Any) -> Any:

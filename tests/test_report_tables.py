@@ -113,10 +113,10 @@ def test_a_space_that_cannot_be_read_is_a_damaged_file():
 
 
 def test_the_standard_error_is_that_of_an_accuracy():
-    assert tables.standard_error("val_accuracy", 0.5, 100) == pytest.approx(0.05)
-    assert tables.standard_error("val_loss", 0.5, 100) is None
-    assert tables.standard_error("val_accuracy", 0.5, None) is None
-    assert tables.standard_error("val_accuracy", None, 100) is None
+    assert tables.error_of("val_accuracy", 0.5, 100) == pytest.approx(0.05)
+    assert tables.error_of("val_loss", 0.5, 100) is None
+    assert tables.error_of("val_accuracy", 0.5, None) is None
+    assert tables.error_of("val_accuracy", None, 100) is None
 
 
 def test_gates_are_the_whole_recipe(tmp_path):

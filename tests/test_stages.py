@@ -396,11 +396,13 @@ def test_widening_stops_at_half_the_rate_that_diverges(lecture_context):
 
 def test_an_edge_where_training_diverges_is_one_of_stability(lecture_context):
     done = lecture_results([(0.5, 9.9e-4, 1.0), (0.4, 1e-4, 1.0), (0.3, 1e-5, 1.0)], "coarse")
-    lost = {"learning_rate": 9.95e-4, "weight_decay": 1.0}
-    done.append(result(3, 0.0, status=Status.DIVERGED, hparams=lost))
-    document = search.COARSE.judge(lecture_context, done)
-    assert [e.strength for e in document.edges if e.hparam == "learning_rate"] == ["stability"]
-    assert document.next_space["learning_rate"]["log_uniform"][1] <= 1e-3
+    for decay, strength in ((1.0, "stability"), (1e4, "warn")):  # lost to the rate, or the decay
+        hparams = {"learning_rate": 9.95e-4, "weight_decay": decay}
+        lost = result(3, 0.0, status=Status.DIVERGED, hparams=hparams)
+        document = search.COARSE.judge(lecture_context, [*done, lost])
+        edges = [e.strength for e in document.edges if e.hparam == "learning_rate"]
+        high = document.next_space["learning_rate"]["log_uniform"][1]
+        assert edges == [strength] and (high <= 1e-3) == (strength == "stability")
 
 
 def test_an_edge_beyond_which_was_worse_is_no_reason_to_widen(lecture_context):

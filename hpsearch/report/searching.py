@@ -12,11 +12,10 @@ from hpsearch.errors import HostError
 from hpsearch.report.charts import BEST, ruler, sparkline
 from hpsearch.report.grid import Column, Grid, cells, figures
 from hpsearch.report.tables import (
+    error_of,
     finished,
-    ranking,
     so_far,
     space_rows,
-    standard_error,
     trial_rows,
     varying,
 )
@@ -29,7 +28,7 @@ from hpsearch.report.text import (
     settings,
     verdict_text,
 )
-from hpsearch.trial import METRICS, TrialResult
+from hpsearch.trial import METRICS, TrialResult, ranking
 from hpsearch.verdict import Edge, SearchDocument
 
 RANKED = 10
@@ -71,7 +70,7 @@ def _state(document: SearchDocument) -> Text:
 def best_text(best: Mapping[str, Any], rows: int | None) -> Text:
     """The best value, with its standard error where that is known."""
     name, value = str(best["metric"]), best["value"]
-    error = standard_error(name, value, rows)
+    error = error_of(name, value, rows)
     around = f" ± {accuracy(error)}" if error is not None else ""
     return Text.assemble(f"best {plain(name)} ", (metric(name, value), "bold"), around)
 
@@ -99,7 +98,7 @@ def _messages(
         lines.append(_indented(named_best(document.best, rows)))
     if document.message:
         lines.append(_indented(Text(plain(document.message))))
-    error = standard_error(best[0].metric, best[0].value, rows) if best else None
+    error = error_of(best[0].metric, best[0].value, rows) if best else None
     if error is not None:
         tied = sum(result.score >= best[0].score - error for result in best)
         text = f"the best {tied} trials lie within one standard error: their order is noise"

@@ -11,7 +11,7 @@ from hpsearch.errors import HostError
 from hpsearch.report.text import metric
 from hpsearch.search.space import Choice, Distribution, parse_space
 from hpsearch.store import RunStore
-from hpsearch.trial import Status, TrialResult
+from hpsearch.trial import Status, TrialResult, ranking, standard_error
 from hpsearch.verdict import SEVERITY, CheckDocument, Document, SearchDocument, Verdict
 
 if TYPE_CHECKING:
@@ -73,27 +73,13 @@ def so_far(document: SearchDocument, results: Sequence[TrialResult]) -> SearchDo
     return replace(
         document, completed=counts[Status.DONE], diverged=counts[Status.DIVERGED],
         pruned=counts[Status.PRUNED], failed=counts[Status.FAILED],
-        best=_described(best) if best else None,
+        best=best.described if best else None,
     )  # fmt: skip
 
 
 def finished(document: SearchDocument) -> int:
     """How many of its trials have ended, one way or another."""
     return document.completed + document.diverged + document.pruned + document.failed
-
-
-def _described(result: TrialResult) -> Row:
-    return {
-        "trial": result.id, "metric": result.metric, "value": result.value,
-        "val_accuracy": result.at_best("val_accuracy"), "epoch": result.best_epoch,
-        "hparams": dict(result.hparams),
-    }  # fmt: skip
-
-
-def ranking(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """The trials that were completed, best first (see `TrialResult.rank`)."""
-    done = [r for r in results if r.status is Status.DONE]
-    return sorted(done, key=lambda r: r.rank, reverse=True)
 
 
 def stage_rows(found: Sequence[Document]) -> list[Row]:
@@ -201,8 +187,8 @@ def validation_rows(store: RunStore) -> int | None:
     return rows.get("validation") if isinstance(rows, dict) else None
 
 
-def standard_error(name: str, value: Any, rows: int | None) -> float | None:
-    """sqrt(p (1 - p) / n) of an accuracy on n rows; None where that is not what `name` is."""
+def error_of(name: str, value: Any, rows: int | None) -> float | None:
+    """The standard error of an accuracy on n rows; None where that is not what `name` is."""
     if name != "val_accuracy" or not rows or not isinstance(value, int | float):
         return None
-    return math.sqrt(max(value * (1 - value), 0.0) / rows)
+    return standard_error(value, rows)

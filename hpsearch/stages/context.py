@@ -1,7 +1,6 @@
 """What a stage is, and what it is given: the config, the data, and what came before."""
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,8 +103,3 @@ def majority(data: Dataset) -> float:
     """The validation accuracy of always answering the training set's most frequent class."""
     most = np.bincount(data.train.y, minlength=data.n_classes).argmax()
     return float((data.validation.y == most).mean())
-
-
-def standard_error(accuracy: float, rows: int) -> float:
-    """sqrt(p (1 - p) / n) of an accuracy measured on n rows."""
-    return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / rows)

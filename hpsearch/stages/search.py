@@ -6,20 +6,14 @@ from typing import Any
 from hpsearch.errors import GateError
 from hpsearch.search.samplers import SAMPLERS
 from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
-from hpsearch.stages.context import Context, Stage, majority, seed, standard_error
+from hpsearch.stages.context import Context, Stage, majority, seed
 from hpsearch.stages.zooming import find_edges, next_space
-from hpsearch.trial import Budget, Status, TrialResult, TrialSpec
+from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, ranking, standard_error
 from hpsearch.verdict import SearchDocument, Verdict
 
 CARRIED = 3  # trials of the last round run again, as a control for the change of epochs
 FLAGGED = ("warn", "strong", "stability")
 SECTIONS = ("data", "model", "train", "seed", "search.metric", "search.sampler")
-
-
-def ranking(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """The finished trials, best first (see `TrialResult.rank`)."""
-    done = [r for r in results if r.status is Status.DONE]
-    return sorted(done, key=lambda r: r.rank, reverse=True)
 
 
 def space_of(context: Context) -> dict[str, Distribution]:
@@ -109,21 +103,12 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
     return SearchDocument(
         stage=context.stage, verdict=verdict, trials=max(trials, len(done)),
         completed=counts["done"], diverged=counts["diverged"], pruned=counts["pruned"],
-        failed=counts["failed"], best=describe(best[0]) if best else None, edges=tuple(edges),
+        failed=counts["failed"], best=best[0].described if best else None, edges=tuple(edges),
         next_space=write_space(following), next_command="hpsearch search --stage refine",
         message=message, reasons=reasons, space=write_space(space), sampler=search.sampler,
         metric=search.metric, epochs=epochs, baseline=_baseline(context),
         settings=context.opened.settings if context.opened else {},
     )  # fmt: skip
-
-
-def describe(result: TrialResult) -> dict[str, Any]:
-    """A trial as the documents name it."""
-    return {
-        "trial": result.id, "metric": result.metric, "value": result.value,
-        "val_accuracy": result.at_best("val_accuracy"), "epoch": result.best_epoch,
-        "hparams": dict(result.hparams),
-    }  # fmt: skip
 
 
 def _baseline(context: Context) -> float:

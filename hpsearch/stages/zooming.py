@@ -9,12 +9,13 @@ from pydantic import ValidationError
 from hpsearch.search.edges import OnEdge, Side, best_on_edge, crowding
 from hpsearch.search.space import Choice, Distribution, Range, Space, parse_space
 from hpsearch.search.zoom import narrow, survivors, widen
-from hpsearch.stages.context import Context, standard_error
-from hpsearch.trial import Status, TrialResult
+from hpsearch.stages.context import Context
+from hpsearch.trial import Status, TrialResult, standard_error
 from hpsearch.verdict import Edge
 
 TOP = 5
 PRACTICALLY_ZERO = 1e-5  # a weight decay below this does nothing
+DECAY_ALONE = 1.0  # rate x decay from which a divergence is put down to the decay
 CLEARANCE = 0.5  # of the smallest diverging rate: as far as a range may be widened
 
 
@@ -90,14 +91,22 @@ def _explored_beyond(context: Context, name: str, kind: Range, at: OnEdge) -> bo
 
 def diverging_limit(context: Context, name: str, done: Sequence[TrialResult]) -> float | None:
     """Half the smallest learning rate from which on nothing trains, as the sweep and the trials
-    tell; None for other hparams, or where nothing diverged.
+    tell; None for other hparams, or where nothing diverged. Trials that their weight decay alone
+    would lose (plain SGD does beyond rate x decay = 2) tell nothing of the rate.
     """
     if name != "learning_rate":
         return None
     results = [r for earlier in context.rounds for r in earlier.results] + list(done)
     stable = [_rate(r) for r in results if r.status is Status.DONE]
     highest = max(stable, default=0.0)
-    limits = [_rate(r) for r in results if r.status is Status.DIVERGED and _rate(r) > highest]
+    decay = context.config.train.weight_decay
+    limits = [
+        rate
+        for r in results
+        if r.status is Status.DIVERGED
+        and (rate := _rate(r)) > highest
+        and rate * float(r.hparams.get("weight_decay", decay)) < DECAY_ALONE  # type: ignore[arg-type]
+    ]
     sweep = context.checks.get("sweep")
     if sweep and sweep.facts.get("diverging") and sweep.facts["diverging"] > highest:
         limits.append(sweep.facts["diverging"])
