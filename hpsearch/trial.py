@@ -200,8 +200,11 @@ def ranking(results: Iterable[TrialResult]) -> list[TrialResult]:
 
 
 def standard_error(accuracy: float, rows: int) -> float:
-    """sqrt(p (1 - p) / n) of an accuracy measured on n rows."""
-    return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / rows)
+    """sqrt(p (1 - p) / n) of an accuracy measured on n rows, one right and one wrong row added
+    (Laplace), so that it is not 0 where all of few rows are right.
+    """
+    p = (accuracy * rows + 1) / (rows + 2)
+    return math.sqrt(p * (1 - p) / rows)
 
 
 def _hashable(value: Any) -> Any:

@@ -99,7 +99,8 @@ def test_the_readme_shows_every_bundled_config_and_the_tree():
     readme = (ROOT / "README.md").read_text("utf-8")
     for name in bundled():
         assert f"`{name}`" in readme, f"README does not name the config {name}"
-    tree = set(re.findall(r"^  (\w+(?:\.py|/)) ", readme, re.M))
+    block = readme.split("```\nhpsearch/\n")[1].split("```")[0]
+    tree = set(re.findall(r"^  (\w+(?:\.py|/)) ", block, re.M))
     listed = {p.name + ("/" if p.is_dir() else "") for p in PACKAGE.iterdir()}
     listed -= {"__init__.py", "__pycache__/", "configs/"}
     assert tree == listed

@@ -204,7 +204,7 @@ def activation_statistics(probe: Probe) -> Check:
     )
     if not off:
         return say(PASS, message=message)
-    trouble = "they vanish" if float(worst["std"]) < low else "they explode or saturate"
+    trouble = "they shrink" if float(worst["std"]) < low else "they grow or saturate"
     fix = _init_fix(probe) + ", and data.preprocess.scale: standard"
     return say(WARN, message=f"{message}: {trouble}", fix=fix)
 
