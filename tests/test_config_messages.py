@@ -1,7 +1,6 @@
 import random
 import re
 import string
-import time
 
 import pytest
 
@@ -141,11 +140,10 @@ def test_all_faults_at_once_in_the_order_of_the_file(errors):
     ]  # fmt: skip
 
 
+@pytest.mark.timeout(30)
 def test_very_many_faults_are_counted(errors):
-    start = time.perf_counter()
     lines = errors("".join(f"key{number}: 1\n" for number in range(9000)))
     assert (len(lines), lines[-1]) == (51, "... and 8950 more")
-    assert time.perf_counter() - start < 1
 
 
 def test_a_long_value_is_cut_and_no_message_has_a_line_break(errors):

@@ -137,7 +137,7 @@ def test_facts_that_cannot_be_read_cost_only_themselves(stage, facts):
 
 def test_the_search_view_ranks_and_shows_what_varies():
     text = shown(search_view(search(), trials(), rows=180))
-    assert "best val_accuracy 0.9500 ± 0.0162, trial 4, epoch 3" in text
+    assert "best val_accuracy 0.9500 ± 0.0170, trial 4, epoch 3" in text
     assert "14 trials, 2 diverged" in text
     assert "standard error" not in text
     ranked = text[text.index("trial  ") : text.index("the same in all")].splitlines()
@@ -216,7 +216,7 @@ def test_a_metric_that_does_not_exist_is_a_damaged_file():
 def test_the_run_view_says_where_everything_lies(tmp_path):
     store = full_run(tmp_path)
     text = shown(run_view(store), 300)
-    assert "0.9500 ± 0.0162, trial coarse/4, epoch 3" in text
+    assert "0.9500 ± 0.0170, trial coarse/4, epoch 3" in text
     for place in (str(store.folder), "coarse/best.npz", "coarse/trials.csv", "coarse/next.yaml"):
         assert place in text
     assert "report.html" not in text
