@@ -39,6 +39,7 @@ def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
     A trial that diverges leaves the cohort, and the rest go on. Raises Stopped when told to stop.
     """
     started = time.monotonic()
+    assert len({spec.shape for spec in task.specs}) == 1, "a cohort's trials are alike in shape"
     spec, cohort = task.specs[0], Lockstep(task.specs)
     rows = view_of(data.train, spec.view)
     steps = spec.steps(len(rows.y))

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpsearch.cohort import Task, tasks
-from hpsearch.data import Source, load
+from hpsearch.data import Source, load, minibatches
 from hpsearch.executors import executor
 from hpsearch.lockstep import FLUSH, Lockstep
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.nn.mlp import Net
+from hpsearch.nn.mlp import Net, initialize
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
 from hpsearch.training import Watch, train_cohort
@@ -149,3 +149,30 @@ def test_decay_that_kills_the_weights_leaves_no_denormals():
     weights = cohort.params.flat[0, : cohort.net.n_weights]
     assert (weights == 0).any()
     assert (np.abs(weights[weights != 0]) > np.finfo(np.float32).tiny).all()
+
+
+def test_a_plain_loop_in_double_precision_trains_to_the_same_curve():
+    """The textbook in twenty lines, on the same minibatches from the same initial weights."""
+    rates = Rates(0.05, 1e-2, decay_factor=0.9, decay_epochs=1.0)
+    alike = {"optimizer": "sgd", "schedule": "step", "budget": Budget(4)}
+    trial = spec(0, 0.05, rates=rates, **alike)
+    result = train([spec(7, 1e5, **alike), trial])[1]
+    d, h, c = trial.net.sizes
+    flat = initialize(trial.net, np.random.default_rng([trial.seed, 1]))
+    w1, w2, b1, b2 = np.split(flat, np.cumsum([d * h, h * c, h]))
+    w1, w2 = w1.reshape(d, h), w2.reshape(h, c)
+    x, y = DIGITS.batch(DIGITS.train, slice(None), np.float64), DIGITS.train.y
+    curve = []
+    for epoch in range(4):
+        lr, total = 0.05 * 0.9**epoch, 0.0
+        for rows in minibatches(len(y), 100, trial.order_seed, epoch):
+            a = np.maximum(x[rows] @ w1 + b1, 0)
+            scores = np.exp(a @ w2 + b2)
+            p = scores / scores.sum(1, keepdims=True)
+            total += -np.log(p[np.arange(len(rows)), y[rows]]).sum()
+            dz = (p - np.eye(c)[y[rows]]) / len(rows)
+            da = (dz @ w2.T) * (a > 0)
+            w2, b2 = w2 - lr * (a.T @ dz + 1e-2 * w2), b2 - lr * dz.sum(0)
+            w1, b1 = w1 - lr * (x[rows].T @ da + 1e-2 * w1), b1 - lr * da.sum(0)
+        curve.append(total / len(y))
+    np.testing.assert_allclose(result.curves.train_loss, curve, rtol=1e-4)
