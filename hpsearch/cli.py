@@ -10,8 +10,9 @@ import typer
 
 from hpsearch import __version__
 from hpsearch.blas import one_thread
+from hpsearch.errors import UsageError
 from hpsearch.options import Options, command, guarded
-from hpsearch.showing import emit, finish, follow, next_of, passed, show, teller, write_page
+from hpsearch.showing import emit, finish, follow, next_words, passed, show, teller, write_page
 
 if TYPE_CHECKING:
     from hpsearch.verdict import CheckDocument
@@ -36,7 +37,8 @@ ConfigArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="CONFIG", autocompletion=_complete,
-        help="A YAML file, a run, or a bundled config (digits, spiral, ...).",
+        help="A YAML file, a run, or a bundled config (digits, spiral, ...);"
+        " without it ./hpsearch.yaml, else digits.",
     ),
 ]  # fmt: skip
 
@@ -72,6 +74,9 @@ def init(
     """Write a commented hpsearch.yaml to start from."""
     from hpsearch.starting import write_template
 
+    for name, value in (("--set", options.set_), ("--run", options.run), ("--seed", options.seed)):
+        if value is not None:
+            raise UsageError(f"init: takes no {name}: write it into the file instead")
     path = write_template(directory, data=data, target=target, force=options.force)
     emit(options, {"written": str(path)}, f"wrote {path}")
     follow(options, "hpsearch data" if directory == Path() else f"hpsearch data {path}")
@@ -124,7 +129,7 @@ def search(
     with session.runner(writing=not dry_run) as runner:
         name, why = ("coarse", "") if stage is SearchStage.coarse else runner.due()
         if stage is SearchStage.refine and name == "coarse":
-            name = "refine-1"
+            name = runner.refine_without_coarse()
         if name is None:
             emit(options, {"stage": None, "message": why}, f"the search is done: {why}")
             follow(options, session.next("report"))
@@ -153,22 +158,20 @@ def run(options: Options, config: ConfigArgument = None) -> None:
     with session.runner() as runner:
         for document in runner.run():
             documents.append(document)
-            if isinstance(document, CheckDocument) and not options.json:
-                show(Group(check_view(document), ""))
-        why = runner.due()[1] if runner.store.search_stages() else ""
+            if isinstance(document, CheckDocument) and document.stage in runner.judged:
+                show(Group(check_view(document), ""), quiet=options.json)
+        stopped = runner.closed(documents[-1].verdict) and not options.force
+        warned = "failed" if documents[-1].verdict == "fail" else "warned, and --strict is on"
+        why = f"{documents[-1].stage} {warned}" if stopped else runner.due()[1]
     write_page(session)
     verdict = worst([d.verdict for d in documents if d.verdict])
     if options.json:
         emit(options, {"stages": [d.to_json() for d in documents]}, "")
     else:
         show(run_view(session.store))
-        if why and documents[-1].verdict != "fail":
-            typer.echo(f"refine ended: {why}")
-    last = documents[-1].stage
-    again = "search" if last.startswith(("coarse", "refine")) else last
-    finish(session, verdict, "report" if passed(options, verdict) else again)
-    if not options.json:
+        typer.echo(f"{'stopped' if stopped else 'refine ended'}: {why}")
         typer.echo(f"report: {session.store.report}")
+    finish(session, verdict, next_words(session))
 
 
 @app.command("train")
@@ -176,8 +179,12 @@ def run(options: Options, config: ConfigArgument = None) -> None:
 def train(
     options: Options,
     config: ConfigArgument = None,
-    trial: Annotated[str | None, typer.Option(metavar="STAGE/ID", help="Say coarse/41.")] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="How long.")] = None,
+    trial: Annotated[
+        str | None, typer.Option(metavar="STAGE/ID", help="A finished trial, say coarse/41.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Instead of the configured number.")
+    ] = None,
 ) -> None:
     """Train one model, watched closely; save its weights."""
     from hpsearch.closeup import train_one
@@ -208,7 +215,7 @@ def report(options: Options, config: ConfigArgument = None) -> None:
     write_page(session)
     if not options.json:
         typer.echo(f"report: {store.report}")
-    follow(options, next_of(session))
+    follow(options, session.next(next_words(session)))
 
 
 @app.command("status")
@@ -221,7 +228,7 @@ def status(options: Options, config: ConfigArgument = None) -> None:
     session = Session.of(options, config)
     store = session.existing()
     emit(options, status_json(store), status_view(store))
-    follow(options, next_of(session))
+    follow(options, session.next(next_words(session)))
 
 
 @app.command("ls")
@@ -233,7 +240,8 @@ def ls(options: Options) -> None:
 
     found = runs(options.runs_dir)
     emit(options, runs_json(found), runs_view(found))
-    follow(options, f"hpsearch report {found[-1].name}" if found else "hpsearch run")
+    where = f" --runs-dir {options.runs_dir}" if options.runs_dir != Path("runs") else ""
+    follow(options, (f"hpsearch report {found[-1].name}" if found else "hpsearch run") + where)
 
 
 @app.command("schema")

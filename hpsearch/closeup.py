@@ -38,10 +38,14 @@ class Closeup:
 
     def view(self) -> RenderableType:
         result, curves = self.result, self.result.curves
-        lines = [
-            Text(f"val accuracy {sparkline(curves.val_accuracy, 40)}"),
-            Text(f"val loss     {sparkline(curves.val_loss, 40)}"),
-        ]
+        lines = (
+            []
+            if not curves.val_loss
+            else [
+                Text(f"val accuracy {sparkline(curves.val_accuracy, 40)}"),
+                Text(f"val loss     {sparkline(curves.val_loss, 40)}"),
+            ]
+        )
         if self.diverged:
             lines.append(Text(f"diverged: {result.reason}; lower train.learning_rate", "red"))
         else:
@@ -56,6 +60,8 @@ def train_one(
     runner: Runner, *, trial: str | None, epochs: int | None, say: Callable[[str], None]
 ) -> Closeup:
     """Trains the configured model or a trial (`coarse/41`); a line per epoch to `say`."""
+    if trial:
+        runner.verify()
     spec = _spec_of(runner, trial) if trial else _configured(runner)
     if epochs:
         spec = replace(spec, budget=Budget(epochs))
@@ -68,6 +74,7 @@ def train_one(
     path = None
     if result.weights is not None:
         name = f"models/{trial.replace('/', '-')}" if trial else "models/train"
+        name += f"-{epochs}-epochs" if trial and epochs else ""
         path = runner.store.write_weights(name, result.id, runner.model(result))
     return Closeup(result, path)
 
@@ -77,16 +84,16 @@ def _configured(runner: Runner) -> TrialSpec:
 
 
 def _spec_of(runner: Runner, trial: str) -> TrialSpec:
-    """The spec of a finished trial, which trains to the same numbers again."""
+    """The spec of a finished trial, from its own record: it trains to the same numbers again."""
     stage, _, number = trial.partition("/")
     stages = runner.store.search_stages()
     if stage not in stages or not number.isdigit():
         there = ", ".join(stages) or "none yet"
         raise UsageError(f"--trial {trial}: must be STAGE/ID, say coarse/41; stages here: {there}")
-    found = [s for s in search.plan(runner.context(stage), []) if s.id == int(number)]
+    found = [r for r in runner.store.results(stage) if r.id == int(number)]
     if not found:
-        raise UsageError(f"--trial {trial}: no such trial")
-    return found[0]
+        raise UsageError(f"--trial {trial}: no such trial is finished; hpsearch report lists them")
+    return search.spec_of(runner.context(stage), found[0].id, found[0].hparams)
 
 
 def _line(recorder: Recorder) -> str:

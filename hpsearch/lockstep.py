@@ -99,7 +99,9 @@ class Lockstep:
             part = slice(start, start + CHUNK)
             x = data.batch(rows, part, self.dtype)
             y = rows.y[part]
-            logits = forward(self.net, self.params, x * 0 if zero else x, self._tape(len(y)))
+            logits = forward(
+                self.net, self.params, np.zeros_like(x) if zero else x, self._tape(len(y))
+            )
             for k, correct in enumerate(logits.argmax(axis=-1) == y):
                 right[k] += np.bincount(y[correct], minlength=data.n_classes)
             loss += mean_rows(softmax_cross_entropy(logits, y)) * len(y)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,10 @@ from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
 # Times the first loss (CS231n lecture 6: "if the cost is ever > 3 * original cost"), or times
 # log C where the first minibatch happened to be an easy one.
 DIVERGED = 3.0
+REASON = f"loss not finite, or above {DIVERGED:g} times the first"
 SMOOTHING = 0.9  # of the loss compared with it, so that one odd minibatch is no divergence
-MAX_LOSSES = 500  # pairs (step, loss) kept of each trial
+MAX_LOSSES = 490  # pairs (step, loss) kept of each trial, evenly thinned, and the last ten
+TAIL = 10
 
 
 class Recorder:
@@ -25,7 +28,7 @@ class Recorder:
         self.specs, self.cohort = specs, cohort
         self.alive = np.arange(len(specs))
         self.curves = [Curves() for _ in specs]
-        self._stride = -(-steps // MAX_LOSSES)
+        self._stride, self._tail = -(-steps // MAX_LOSSES), steps - TAIL
         self._losses: list[tuple[int, NDArray[np.float64]]] = []
         self._first = np.zeros(len(specs))
         self._smooth = np.zeros(len(specs))
@@ -37,7 +40,7 @@ class Recorder:
     def loss(self, loss: NDArray[np.float64], rows: int) -> None:
         """Takes a step's losses (K,) down, and the trials that diverged out of the cohort."""
         step = self.cohort.t
-        if (step - 1) % self._stride == 0:
+        if (step - 1) % self._stride == 0 or step > self._tail:
             everyone = np.full(len(self.specs), np.nan)
             everyone[self.alive] = loss
             self._losses.append((step, everyone))
@@ -48,7 +51,7 @@ class Recorder:
         smooth = SMOOTHING * self._smooth[self.alive] + (1 - SMOOTHING) * loss
         self._smooth[self.alive] = smooth
         limit = DIVERGED * self._first[self.alive] * (1 - SMOOTHING**step)
-        self._drop(~(smooth <= limit), f"loss not finite, or above {DIVERGED:g} times the first")
+        self._drop(~(smooth <= limit), REASON)
 
     def epoch(self, rate: NDArray[np.float64], train: Scores, validation: Scores | None) -> None:
         """Writes an epoch's numbers, each (K,), into the curves of the living."""
@@ -64,8 +67,10 @@ class Recorder:
                 curves.val_balanced_accuracy.append(float(validation.balanced_accuracy[k]))
                 self._keep_best(int(place), k)
         self._epoch_loss[:], self._epoch_rows = 0.0, 0
+        lost = ~(train.loss <= DIVERGED * self._first[self.alive])
         if validation:
-            self._drop(~np.isfinite(validation.loss), "validation loss not finite")
+            lost |= ~np.isfinite(validation.loss)
+        self._drop(lost, f"after the epoch, {REASON}")
 
     def _keep_best(self, place: int, k: int) -> None:
         curve = getattr(self.curves[place], self.specs[place].metric)
@@ -92,9 +97,9 @@ class Recorder:
         done = [r for r in results if r.status is Status.DONE]
         best = max(done, key=lambda r: r.rank, default=None)
         for place, result in enumerate(results):
-            if result is best:
+            if result is best and result.best_epoch:
                 weights = self._best_weights[place].copy()
-                results[place] = TrialResult(**{**vars(result), "weights": weights})
+                results[place] = replace(result, weights=weights)
         return results
 
     def _result(self, place: int, seconds: float) -> TrialResult:

@@ -46,6 +46,8 @@ class Rehearsal:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
     return f"{value:.3e}" if isinstance(value, float) else str(value)
 
 

@@ -10,10 +10,9 @@
 The report reads the store, at any time, also while the run goes on.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,9 +22,9 @@ from hpsearch import cohort
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
-from hpsearch.errors import ConfigError, GateError, Stopped
-from hpsearch.executors import executor
-from hpsearch.settings import check_settings, differences, search_settings
+from hpsearch.errors import ConfigError, GateError, HostError
+from hpsearch.executors import as_finished
+from hpsearch.settings import check_settings, differences, run_facts, search_settings
 from hpsearch.stages import CHECKS, RECIPE, search
 from hpsearch.stages.context import Context, Round, Stage
 from hpsearch.store import RunStore
@@ -55,6 +54,7 @@ class Runner:
         self.config, self.store, self.view = config, store, view
         self.jobs, self.force, self.strict = jobs, force, strict
         self.watch, self._load = replace(watch, steps=view.steps), load
+        self.judged: set[str] = set()  # stages concluded by this runner, not found concluded
 
     @cached_property
     def data(self) -> Dataset:
@@ -63,15 +63,15 @@ class Runner:
 
     def run(self) -> Iterator[Document]:
         """Every stage in order, refine while its rule asks; ends early at a failed gate."""
+        self.verify()
         for stage in CHECKS:
-            document = self.check(stage.name)
-            yield document
-            if self._closed(document.verdict) and not self.force:
+            yield (document := self.check(stage.name))
+            if self.closed(document.verdict) and not self.force:
                 return
-        while (name := self.due()[0]) is not None:
-            round_ = self.search(name)
-            yield round_
-            if self._closed(round_.verdict) and not self.force:
+        begun = iter(self.store.search_stages())
+        while name := next(begun, None) or self.due()[0]:
+            yield (round_ := self.search(name))
+            if self.closed(round_.verdict) and not self.force:
                 return
 
     def check(self, name: str) -> CheckDocument:
@@ -83,23 +83,27 @@ class Runner:
             self.view.say(f"{name}: nothing changed since it last ran; --force runs it again")
             return known
         self._gate(name)
+        self._save()
         context = self.context(name)
         document = stage.judge(context, self._train(stage, context, [], keep=False))
         assert isinstance(document, CheckDocument)
         document = replace(document, settings=settings)
         self.store.write_document(document)
+        self.judged.add(name)
         self.view.end(document)
         return document
 
     def search(self, name: str) -> SearchDocument:
         """Runs what is missing of a search stage (`coarse`, `refine-2`), judges and records it."""
         self._gate(name)
+        self.verify()
         context, done = self._open(name), self.store.results(name)
         opened = context.opened
         assert opened is not None
         trials, _, _ = search.budget_of(context)
         if opened.verdict and opened.trials >= trials and not self.force:
             self.view.say(f"{name}: all {opened.trials} trials are done")
+            self._derive(opened, done)
             return opened
         stage = search.COARSE if name == "coarse" else search.REFINE
         try:
@@ -113,18 +117,60 @@ class Runner:
             document = replace(document, next_command="hpsearch sweep")
         elif search.due(replace(context, rounds=after))[0] is None:
             document = replace(document, next_command="hpsearch report")
-        self.store.write_document(document)
         self._write_next(document)
+        self.store.write_document(document)
+        self.judged.add(name)
         self.view.end(document)
         return document
 
     def due(self) -> tuple[str | None, str]:
         """The search stage to run next, or None where the rule says stop; and why."""
         for name in self.store.search_stages():
-            document = self.store.search_document(name)
-            if document and document.verdict is None:
+            context = self.context(name)
+            opened, wanted = context.opened, search.budget_of(context)[0]
+            if opened and (opened.verdict is None or opened.trials < wanted):
                 return name, "it was begun and not finished"
         return search.due(self.context("refine"))
+
+    def refine_without_coarse(self) -> str:
+        """The round that `--stage refine` starts where no coarse search is finished."""
+        opened = self.store.search_document("coarse")
+        if opened:
+            raise GateError(
+                f"refine: coarse has not finished its {opened.trials} trials;"
+                " finish it first: hpsearch search --stage coarse"
+            )
+        return "refine-1"
+
+    def verify(self) -> None:
+        """Raises ConfigError if finished trials would come out different with this config."""
+        changed = self.contradictions()
+        if changed:
+            raise ConfigError(
+                f"{self.store.folder}: finished trials were made with other settings: "
+                + "; ".join(changed)
+                + "; set them back, go on with --run NAME, or delete the stage's folder"
+            )
+
+    def contradictions(self) -> list[str]:
+        """What of the config is not what the finished trials were made with."""
+        changed: dict[str, None] = {}
+        for name in self.store.search_stages():
+            opened = self.store.search_document(name)
+            if opened and self.store.has_results(name):
+                new = search_settings(self.config, name, self.data, list(opened.space))
+                changed |= dict.fromkeys(differences(opened.settings, new))
+        return list(changed)
+
+    def _save(self) -> None:
+        """Writes the config and what else decides the results, before the first of them. Where
+        trials were made with other settings, theirs stay.
+        """
+        if self.contradictions():
+            self.view.say("config.yaml stays as it is: it is that of the finished trials")
+            return
+        self.store.write_config(dump(self.config))
+        self.store.write_run(run_facts(self.config, self.data))
 
     def context(self, name: str) -> Context:
         """What stage `name` may look at: the documents that hold for this config and data."""
@@ -151,22 +197,21 @@ class Runner:
         }
 
     def _open(self, name: str) -> Context:
-        """Begins a search stage, or takes it up; refuses if its trials would now differ."""
+        """Begins a search stage, or takes it up."""
         context = self.context(name)
-        space = search.space_of(context)
-        settings = search_settings(self.config, name, self.data, list(space))
-        done = self.store.results(name)
-        if context.opened and done:
-            changed = differences(context.opened.settings, settings)
-            if changed:
-                raise ConfigError(
-                    f"{self.store.stage_folder(name)}: its {len(done)} finished trials were made"
-                    f" with other settings: {'; '.join(changed)};"
-                    " go on with --run NAME, or delete the folder"
+        if self.store.has_results(name):
+            if not context.opened:
+                raise HostError(
+                    f"{self.store.document_path(name)}: is missing, so nobody knows how the trials"
+                    " there were made; put a copy of it back, or delete the stage's folder"
                 )
+            self._save()
             return context
         context = replace(context, opened=None)
+        space = search.space_of(context)
+        settings = search_settings(self.config, name, self.data, list(space))
         opened = search.opening(context, settings)
+        self._save()
         self.store.write_document(opened)
         return replace(context, opened=opened)
 
@@ -179,23 +224,24 @@ class Runner:
         checks, missing = self._checks(), []
         for stage in CHECKS[:here]:
             document = checks.get(stage.name)
-            if document and self._closed(document.verdict):
+            if document and self.closed(document.verdict):
                 raise GateError(self._closed_message(name, document))
             missing += [] if document else [stage.name]
         for round_ in self.context(name).rounds if here >= len(CHECKS) else ():
-            if self._closed(round_.document.verdict):
+            if self.closed(round_.document.verdict):
                 raise GateError(self._closed_message(name, round_.document))
         if name.startswith("refine") and not self.context(name).rounds:
             missing.append("coarse")
         if missing:
-            self.view.say(f"{name}: starts although {', '.join(missing)} has not been run")
+            verb = "has" if len(missing) == 1 else "have"
+            self.view.say(f"{name}: starts although {', '.join(missing)} {verb} not been run")
 
-    def _closed(self, verdict: Verdict | None) -> bool:
+    def closed(self, verdict: Verdict | None) -> bool:
         return verdict is Verdict.FAIL or (self.strict and verdict is Verdict.WARN)
 
     def _closed_message(self, name: str, document: Document) -> str:
         if isinstance(document, CheckDocument):
-            bad = [check for check in document.checks if self._closed(check.verdict)]
+            bad = [check for check in document.checks if self.closed(check.verdict)]
             why = "; ".join(check.message for check in bad[:2])
         else:
             why = document.message
@@ -213,38 +259,20 @@ class Runner:
         ]:
             steps = sum(spec.steps(self._rows(spec)) for spec in missing)
             self.view.begin(context.stage, len(missing), steps)
-            for results in self._results(cohort.tasks(missing, jobs=self.jobs)):
-                if keep:
-                    self._record(results, _by_id(finished))
-                for result in results:
-                    finished[result.id] = result
-                    self.view.trial(result)
+            tasks = cohort.tasks(missing, jobs=self.jobs)
+            train = partial(train_cohort, data=self.data, watch=self.watch)
+            with threadpool_limits(1):
+                stop = self.watch.stop.set
+                for results in as_finished(train, tasks, jobs=self.jobs, on_error=stop):
+                    if keep:
+                        self._record(results, _by_id(finished))
+                    for result in results:
+                        finished[result.id] = result
+                        self.view.trial(result)
         return _by_id(finished)
 
     def _rows(self, spec: TrialSpec) -> int:
         return len(spec.view.rows or self.data.train.y)
-
-    def _results(self, tasks: Iterable[cohort.Task]) -> Iterator[list[TrialResult]]:
-        """The cohorts' results as they arrive. On a stop, those that had finished still do."""
-        running: set[Future[list[TrialResult]]] = set()
-        stopped: Stopped | None = None
-        waiting = iter(tasks)
-        with threadpool_limits(1), executor(self.jobs) as pool:
-            while True:
-                while len(running) <= self.jobs and not stopped and (task := next(waiting, None)):
-                    running.add(pool.submit(train_cohort, task, self.data, self.watch))
-                    if self.jobs == 1:
-                        break
-                if not running:
-                    break
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    try:
-                        yield future.result()
-                    except Stopped as stop:
-                        stopped = stop
-        if stopped:
-            raise stopped
 
     def _record(self, results: Sequence[TrialResult], before: Sequence[TrialResult]) -> None:
         """Writes finished trials, the best one's weights first: its file then promises them."""
@@ -267,6 +295,14 @@ class Runner:
             "shift": self.data.preprocess.shift, "factor": self.data.preprocess.factor,
             "classes": np.array(self.data.classes), "features": np.array(self.data.features),
         }  # fmt: skip
+
+    def _derive(self, document: SearchDocument, done: Sequence[TrialResult]) -> None:
+        """Writes again what is derived from the trials, where it is gone."""
+        folder = self.store.stage_folder(document.stage)
+        if not all((folder / name).exists() for name in ("trials.csv", "curves.csv")):
+            self.store.write_tables(document.stage, done)
+        if document.best and not (folder / "next.yaml").exists():
+            self._write_next(document)
 
     def _write_next(self, document: SearchDocument) -> None:
         """The config of the next stage, with the reason of each range beside it."""

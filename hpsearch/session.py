@@ -1,5 +1,6 @@
 """One command's work on one run: from the command line's words to a Runner, and back."""
 
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,9 +11,6 @@ from types import FrameType
 
 from rich.console import Console
 
-from hpsearch import __version__
-from hpsearch.blas import describe as describe_blas
-from hpsearch.config.dump import dump
 from hpsearch.config.find import find
 from hpsearch.config.load import load
 from hpsearch.config.schema import Config
@@ -55,7 +53,7 @@ class Session:
 
     @contextmanager
     def runner(self, *, writing: bool = True) -> Iterator[Runner]:
-        """The run opened for writing, its config saved; signals stop it at the next minibatch.
+        """The run opened for writing; signals stop it at the next minibatch.
 
         Without `writing` nothing is locked or saved, and the runner may only be asked.
         """
@@ -68,11 +66,8 @@ class Session:
                 force=self.options.force, strict=self.options.strict,
             )  # fmt: skip
             try:
-                data = runner.data
+                assert runner.data  # bad data must leave nothing behind
                 with self.store.writing() if writing else nullcontext():
-                    if writing:
-                        self.store.write_config(dump(self.config))
-                        self.store.write_run(_facts(self.config, data))
                     yield runner
             except Stopped as stopped:
                 stopped.exit_code = 128 + caught[0] if caught else stopped.exit_code
@@ -107,8 +102,8 @@ class Session:
         if self.options.runs_dir != Path("runs"):
             words += ["--runs-dir", str(self.options.runs_dir)]
         for item in self.options.set_ or ():
-            words += ["--set", item if item.isalnum() else f"'{item}'"]
-        return " ".join(words)
+            words += ["--set", item]
+        return shlex.join(words)
 
 
 @contextmanager
@@ -128,21 +123,3 @@ def _stop_on_signals(stop: threading.Event) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _facts(config: Config, data: Dataset) -> dict[str, object]:
-    """`run.json`: what decides the bits besides the config."""
-    import hashlib
-    import os
-    import platform
-
-    import numpy as np
-
-    return {
-        "name": config.name, "seed": config.seed, "hpsearch": __version__,
-        "python": platform.python_version(), "numpy": np.__version__,
-        "machine": {"system": platform.platform(), "processor": platform.machine(),
-                    "cores": os.cpu_count()},
-        "blas": describe_blas(), "data": data.fingerprint,
-        "config": hashlib.sha256(dump(config).encode()).hexdigest(),
-    }  # fmt: skip

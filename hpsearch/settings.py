@@ -2,15 +2,21 @@
 
 import hashlib
 import json
+import os
+import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from hpsearch import __version__
+from hpsearch.blas import describe as describe_blas
+from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
+from hpsearch.nn.optimizers import OPTIMIZERS
+from hpsearch.nn.schedules import READS
 from hpsearch.stages.context import Stage
-
-IDLE = ("train.epochs",)  # keys of model and train that no trial of a search depends on
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -39,23 +45,59 @@ def search_settings(
 ) -> dict[str, Any]:
     """The settings that a search stage's trials depend on besides their own hparams, by key."""
     flat = flatten(config.model_dump(mode="json"))
-    part = "search.coarse" if stage == "coarse" else "search.refine"
-    own = (f"{part}.epochs", f"{part}.schedule", "search.metric", "search.sampler", "seed")
-    varying = {f"{section}.{name}" for section in ("model", "train") for name in searched}
+    part = config.search.coarse if stage == "coarse" else config.search.refine
+    flat["train.schedule"] = part.schedule or config.train.schedule
+    idle = {f"train.{name}" for name in _unread(config, flat["train.schedule"], searched)}
+    idle |= {f"{section}.{name}" for section in ("model", "train") for name in searched}
     used = {
         key: value for key, value in flat.items()
-        if key in own or (key.startswith(("model.", "train.")) and key not in {*varying, *IDLE})
+        if key.startswith(("model.", "train.")) and key not in idle
     }  # fmt: skip
     if config.search.round == stage:
         used |= {key: value for key, value in flat.items() if key.startswith("search.space.")}
-    return {**used, "data": data.fingerprint}
+    name = "search.coarse" if stage == "coarse" else "search.refine"
+    own = {f"{name}.epochs": part.epochs, "seed": config.seed, "data": data.fingerprint}
+    return {**used, **own, "search.metric": config.search.metric,
+            "search.sampler": config.search.sampler}  # fmt: skip
+
+
+def _unread(config: Config, schedule: str, searched: Sequence[str]) -> set[str]:
+    """Keys of train that neither the optimizer nor the schedule of these trials reads."""
+    unread = {"epochs"}
+    if "optimizer" not in searched:
+        read = OPTIMIZERS[config.train.optimizer].reads
+        unread |= {name for o in OPTIMIZERS.values() for name in o.reads if name not in read}
+    if "schedule" not in searched and schedule == "constant":
+        unread |= set(READS)
+    return unread
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed, a phrase per key: `train.batch_size was 100, is 200`."""
+    """What changed, a phrase per key: `train.batch_size was 100, is 200`.
+
+    A space stands on one side only where the config's space was meant for another stage; that
+    is no change.
+    """
     return [
         "the data, its split or its preprocessing" if key == "data"
         else f"{key} was {old.get(key, 'not there')}, is {new.get(key, 'not there')}"
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key)
+        and not (key.startswith("search.space.") and _other_space(old, new))
     ]  # fmt: skip
+
+
+def _other_space(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return any(not any(key.startswith("search.space.") for key in side) for side in (old, new))
+
+
+def run_facts(config: Config, data: Dataset) -> dict[str, Any]:
+    """`run.json`: what decides the bits besides the config."""
+    return {
+        "name": config.name, "seed": config.seed, "hpsearch": __version__,
+        "python": platform.python_version(), "numpy": np.__version__,
+        "machine": {"system": platform.platform(), "processor": platform.machine(),
+                    "cores": os.cpu_count()},
+        "blas": describe_blas(), "data": data.fingerprint,
+        "config": hashlib.sha256(dump(config).encode()).hexdigest(),
+    }  # fmt: skip

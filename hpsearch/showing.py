@@ -26,9 +26,12 @@ def emit(options: Options, document: dict[str, Any], view: "RenderableType") -> 
         show(view)
 
 
-def show(view: "RenderableType") -> None:
+def show(view: "RenderableType", *, quiet: bool = False) -> None:
     """What a person reads, on stdout; no line ends in spaces where it goes into a pipe."""
     from rich.console import Console
+
+    if quiet:
+        return
 
     console = Console(highlight=False, markup=False)
     if console.is_terminal:
@@ -59,22 +62,25 @@ def follow(options: Options, following: str) -> None:
         typer.echo(f"next: {following}", err=True)
 
 
-def next_of(session: "Session") -> str:
-    """What a run needs next: its first stage without a verdict, or a close look at the winner."""
+def next_words(session: "Session") -> str:
+    """What a run needs next: the stage whose gate is closed, else the next one, else a close
+    look at the winner.
+    """
+    from hpsearch.report.progress import best_of
     from hpsearch.store import CHECKING
 
-    store = session.store
-    done = {document.stage for document in store.documents()}
-    missing = next((stage for stage in CHECKING if stage not in done), None)
-    if missing:
-        return session.next(missing)
-    stages = store.search_stages()
-    last = store.search_document(stages[-1]) if stages else None
-    if last is None or last.verdict is None:
-        return session.next("search")
-    if last.next_command == "hpsearch report" and last.best:
-        return session.next(f"train --trial {last.stage}/{last.best['trial']}")
-    return session.next(last.next_command.removeprefix("hpsearch "))
+    documents = session.store.documents()
+    names = [document.stage for document in documents]
+    if not documents or names[-1] in CHECKING:
+        closed = [d.stage for d in documents if not passed(session.options, d.verdict)]
+        missing = [stage for stage in CHECKING if stage not in names]
+        return next(iter([*closed, *missing]), "search")
+    last = session.store.search_document(names[-1])
+    best = best_of(documents)
+    if last and best and last.next_command == "hpsearch report":
+        return f"train --trial {best['stage']}/{best['trial']}"
+    words = last.next_command if last and last.verdict else "hpsearch search"
+    return words.removeprefix("hpsearch ")
 
 
 def write_page(session: "Session") -> None:

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from hpsearch.config.template import json_schema, template
+from hpsearch.config.template import json_schema, source_of, template
+from hpsearch.data import Source, load
 from hpsearch.errors import UsageError
 from hpsearch.store import write_atomically
 from hpsearch.strictjson import dumps
@@ -16,11 +17,14 @@ def write_template(directory: Path, *, data: Path | None, target: str | None, fo
     path = directory / CONFIG
     if path.exists() and not force:
         raise UsageError(f"{path}: is there already; --force writes over it")
-    if data is not None and not data.is_file():
-        raise UsageError(f"--data {data}: no such file")
+    if data is not None and not data.exists():
+        raise UsageError(f"--data {data}: no such file or folder")
     if target is not None and data is None:
         raise UsageError(f"--target {target}: needs --data FILE, the table it is a column of")
-    if data is not None:  # paths in a config count from its own folder
+    if data is not None:
+        if source_of(data) == "csv":  # a wrong column is best heard of now
+            load(Source("csv", data, target), center="none", scale="none")
+        # paths in a config count from its own folder
         data = Path(os.path.relpath(data, directory))
     text = template(directory.resolve().name, data=data, target=target)
     write_atomically(path, text.encode())

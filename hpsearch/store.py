@@ -42,7 +42,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise HostError(
-            f"{path}: cannot be written: {reason}; make room or pick --runs-dir"
+            f"{path}: cannot be written: {reason}; make room, or choose another folder"
         ) from error
 
 
@@ -84,10 +84,10 @@ class RunStore:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the run for one writer; the lock dies with its owner. HostError if it is taken."""
+        lock = FileLock(self.folder / ".lock", timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / ".lock", timeout=0):
-                yield
+            lock.acquire()
         except Timeout as error:
             raise HostError(
                 f"{self.folder}: another hpsearch writes this run; wait for it, or use --run NAME"
@@ -95,13 +95,26 @@ class RunStore:
         except OSError as error:
             reason = error.strerror or str(error)
             raise HostError(f"{self.folder}: {reason}; choose another --runs-dir") from error
+        try:
+            yield
+        finally:
+            self._leave_nothing_empty()
+            lock.release()
+
+    def _leave_nothing_empty(self) -> None:
+        """A command that was refused before it wrote anything leaves no folder."""
+        if [path.name for path in self.folder.iterdir()] == [".lock"]:
+            (self.folder / ".lock").unlink()
+            self.folder.rmdir()
 
     def write_config(self, text: str) -> None:
         if self._text(self.config) != text:
             write_atomically(self.config, text.encode())
 
     def write_run(self, facts: Mapping[str, Any]) -> None:
-        write_atomically(self.folder / "run.json", dumps({"format": FORMAT, **facts}).encode())
+        path, text = self.folder / "run.json", dumps({"format": FORMAT, **facts})
+        if self._text(path) != text:
+            write_atomically(path, text.encode())
 
     def run_facts(self) -> dict[str, Any]:
         """`run.json`, empty where there is none."""
@@ -140,9 +153,13 @@ class RunStore:
         path = self.trial_path(result.stage, result.id)
         write_atomically(path, _trial_json(result.to_json()).encode())
 
+    def has_results(self, stage: str) -> bool:
+        return any((self.folder / stage / "trials").glob("[0-9]*.json"))
+
     def results(self, stage: str) -> list[TrialResult]:
         """The finished trials of a stage by id."""
-        paths = sorted((self.folder / stage / "trials").glob("[0-9]*.json"))
+        found = (self.folder / stage / "trials").glob("[0-9]*.json")
+        paths = sorted(found, key=lambda path: (len(path.name), path.name))
         return [self._read(path, self._text(path), TrialResult.from_json) for path in paths]
 
     def write_weights(self, name: str, trial: int, arrays: Mapping[str, Any]) -> Path:
@@ -181,7 +198,7 @@ class RunStore:
         except (FileNotFoundError, NotADirectoryError):
             return ""
         except UnicodeDecodeError as error:
-            raise HostError(f"{path}: damaged (not UTF-8); delete it and run it again") from error
+            raise HostError(f"{path}: damaged (not UTF-8); {_remedy(path)}") from error
         except OSError as error:
             raise HostError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -189,18 +206,20 @@ class RunStore:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise HostError(
-                f"{path}: damaged ({error}); delete it and run the stage again"
-            ) from error
+            raise HostError(f"{path}: damaged ({error}); {_remedy(path)}") from error
 
     def _read(self, path: Path, text: str, build: Any) -> Any:
         record = self._parse(path, text)
         try:
             return build(record)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise HostError(
-                f"{path}: damaged ({error!r}); delete it and run the stage again"
-            ) from error
+            raise HostError(f"{path}: damaged ({error!r}); {_remedy(path)}") from error
+
+
+def _remedy(path: Path) -> str:
+    if path.name == "stage.json":
+        return "put a copy of it back, or delete the stage's folder"
+    return "delete it, and run the stage again"
 
 
 def runs(root: Path) -> list[RunStore]:

@@ -49,7 +49,6 @@ def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
             _train_epoch(spec, data, rows, recorder, watch, epoch=epoch, until=steps)
             if not cohort.size or cohort.t == steps:
                 break
-    watch.steps((steps - cohort.t) * cohort.size)
     return recorder.results(time.monotonic() - started)
 
 
@@ -63,7 +62,7 @@ def _train_epoch(
     last = min(len(batches), until - cohort.t) - 1
     for number, index in enumerate(batches[: last + 1]):
         if watch.stop.is_set():
-            raise Stopped("stopped; every finished trial is kept")
+            raise Stopped("stopped; what is finished is kept: run it again to go on")
         watch.steps(cohort.size)
         x = _inputs(data, rows, index, spec.view)
         now = epoch + number / len(batches)

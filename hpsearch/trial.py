@@ -162,6 +162,11 @@ class TrialResult:
             "hparams": dict(self.hparams),
         }  # fmt: skip
 
+    def number(self, name: str) -> float:
+        """A numeric hparam's value; 0 where the trial has none of that name."""
+        value = self.hparams.get(name, 0.0)
+        return float(value) if isinstance(value, int | float) else math.nan
+
     def at_best(self, curve: str, missing: float = math.nan) -> float:
         """One curve's number at the best epoch."""
         if self.best_epoch is None:

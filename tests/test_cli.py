@@ -128,7 +128,7 @@ def test_dry_run_lists_the_trials_and_trains_none(shell, small):
 
 def test_refine_without_coarse_searches_the_configs_space_and_says_so(shell, small):
     result = shell("search", small, "--stage", "refine", "--json")
-    assert result.exit_code == 0 and "coarse has not been run" in result.stderr
+    assert result.exit_code == 0 and "coarse have not been run" in result.stderr
     document = json.loads(result.stdout)
     assert document["stage"] == "refine-1"
     assert document["space"]["learning_rate"] == {"log_uniform": [1e-3, 0.5]}

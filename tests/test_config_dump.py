@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from hpsearch.config.dump import dump, flow
@@ -73,7 +73,11 @@ CONFIGS = {
 )
 @given(st.fixed_dictionaries({}, optional=CONFIGS))
 def test_a_dumped_config_is_read_back_equal(read, values):
-    config = read(flow(values))
+    try:
+        config = read(flow(values))
+    except ConfigError as error:  # a value that is right by itself, but that nothing would read
+        assume("read by" not in str(error))
+        raise
     text = dump(config)
     assert read(text) == config
     assert dump(read(text)) == text

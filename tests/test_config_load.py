@@ -35,7 +35,8 @@ def test_set_takes_the_same_yaml(write):
     config = load(
         write("search: {space: {momentum: {uniform: [0, 0.5]}}}"),
         ["search.space.learning_rate={log_uniform: [1, 1e-4]}", "model.hidden=[10, 20]",
-         "train.batch_size=010", "data.target=no", Override("--seed", "seed", 7)],
+         "train.batch_size=010", "data={source: csv, path: x.csv, target: no}",
+         Override("--seed", "seed", 7)],
     )  # fmt: skip
     assert config.search.space["learning_rate"] == LogUniform(log_uniform=(1e-4, 1.0))
     assert set(config.search.space) == {"momentum", "learning_rate"}

@@ -191,7 +191,7 @@ def test_a_search_without_a_completed_trial():
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_search_with_one_trial_or_none(results, width):
     text = shown(search_view(opened(), results), width)
-    assert f"running {len(results)}/60" in text
+    assert f"unfinished {len(results)}/60" in text
 
 
 def test_a_search_by_loss_shows_the_loss():
@@ -226,12 +226,12 @@ def test_the_views_of_a_run_that_has_only_begun(tmp_path):
     store = RunStore(tmp_path, "r")
     store.write_config("name: r\n")
     store.write_document(opened())
-    assert "running 0/60" in shown(status_view(store))
+    assert "unfinished 0/60" in shown(status_view(store))
     assert shown(status_view(store)).count("not run") == 5
     assert str(store.folder)[:20] in shown(run_view(store), 300)
     assert "best.npz" not in shown(run_view(store), 300)
     assert "no runs yet" in shown(runs_view([]))
-    assert "running 0/60" in shown(runs_view([store]))
+    assert "unfinished 0/60" in shown(runs_view([store]))
 
 
 def test_a_damaged_run_is_an_error_alone_and_a_row_among_others(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpsearch.config.find import find
+from hpsearch.config.find import bundled, find
 from hpsearch.config.load import load
 from hpsearch.data import Source
 from hpsearch.data import load as load_data
@@ -49,7 +49,9 @@ class Seen:
 
 
 def runner(root: Path, *overrides: str, jobs=1, stop=None, data=None, **flags) -> Runner:
-    config = load(find("digits", runs_dir=root, cwd=root.parent), [*SMALL, *overrides])
+    config = load(
+        find(str(bundled()["digits"]), runs_dir=root, cwd=root.parent), [*SMALL, *overrides]
+    )
     pre = config.data.preprocess
 
     def read():
@@ -180,6 +182,10 @@ def test_a_change_that_would_change_finished_trials_is_refused_by_name(tmp_path,
     key = change.split("=")[0]
     with pytest.raises(ConfigError, match=r"preprocessing" if "data" in key else re_escape(key)):
         runner(root, change).search("coarse")
+    with pytest.raises(ConfigError, match="other settings"):
+        list(runner(root, change).run())
+    saved = load(find("digits", runs_dir=root, cwd=tmp_path))
+    assert saved == runner(root).config, "what was refused is not saved"
 
 
 def re_escape(key: str) -> str:
@@ -207,6 +213,35 @@ def test_a_checking_stage_runs_again_when_its_settings_change(tmp_path):
     same = runner(root)
     same.check("sanity")
     assert same.view.begun == [] and "nothing changed" in same.view.said[0]
+
+
+def test_a_check_with_other_settings_leaves_the_config_of_the_trials(tmp_path):
+    root = tmp_path / "runs"
+    runner(root).search("coarse")
+    before = (root / "digits" / "config.yaml").read_text()
+    other = runner(root, "model.hidden=13")
+    assert other.check("sanity").verdict == "pass"
+    assert (root / "digits" / "config.yaml").read_text() == before
+    assert any("stays as it is" in text for text in other.view.said)
+
+
+def test_run_trains_what_a_raised_total_asks_for(tmp_path):
+    root = tmp_path / "runs"
+    list(runner(root).run())
+    more = runner(root, "search.coarse.trials=11")
+    documents = {d.stage: d for d in more.run()}
+    assert [trial for trial in more.view.trials if trial[0] == "coarse"] == [
+        ("coarse", 9), ("coarse", 10),
+    ]  # fmt: skip
+    assert documents["coarse"].trials == 11 and "refine-1" in documents
+
+
+def test_a_refused_command_leaves_no_folder(tmp_path):
+    root = tmp_path / "runs"
+    work = runner(root, "search.space={weight_decay: {log_uniform: [1e-6, 1e-2]}}")
+    with work.store.writing(), pytest.raises(GateError):
+        work.search("coarse")
+    assert not (root / "digits").exists()
 
 
 def test_a_failed_gate_stops_what_comes_after_it_until_forced(tmp_path):

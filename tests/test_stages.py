@@ -10,7 +10,8 @@ from lecture import COARSE, REFINED
 from hpsearch.cohort import tasks
 from hpsearch.config.find import find
 from hpsearch.config.load import load
-from hpsearch.data import Dataset, Preprocess, Rows, fit
+from hpsearch.data import Dataset, Preprocess, Rows, Source, fit
+from hpsearch.data import load as load_data
 from hpsearch.nn import losses
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.stages import CHECKS, RECIPE, data, overfit, sanity, search, sweep
@@ -47,6 +48,14 @@ def altered(digits: Dataset, change, **preprocess) -> Dataset:
     return replace(digits, train=train, validation=validation, preprocess=fitted)
 
 
+def small_table(folder) -> Dataset:
+    """150 rows of 13 features on scales of their own, 3 overlapping classes."""
+    rng, y = np.random.default_rng(5), np.arange(150) % 3
+    x = rng.standard_normal((150, 13)) + 1.5 * rng.standard_normal((3, 13))[y]
+    np.savez(folder / "table.npz", x=x * np.logspace(-1, 3, 13), y=y)
+    return load_data(Source("npz", folder / "table.npz"), center="feature", scale="standard")
+
+
 def test_stages_are_pure_and_plans_repeat(tmp_path, digits):
     sweep_document = CheckDocument("sweep", (), {"range": [1e-3, 1.0]})
     for stage in RECIPE:
@@ -56,13 +65,14 @@ def test_stages_are_pure_and_plans_repeat(tmp_path, digits):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("which", ["digits", "spiral"])
-def test_healthy_set_ups_have_nothing_to_fail(tmp_path, digits, spiral, which, activation):
+@pytest.mark.parametrize("which", ["digits", "table"])
+def test_healthy_set_ups_have_nothing_to_fail(tmp_path, digits, which, activation):
     init = "kaiming" if activation == "relu" else "xavier"
     chosen = config(
-        tmp_path, f"model.activation={activation}", f"model.init={init}", "overfit.epochs=1000"
-    )
-    dataset = digits if which == "digits" else spiral
+        tmp_path, f"model.activation={activation}", f"model.init={init}",
+        "overfit.epochs=1000",
+    )  # fmt: skip
+    dataset = digits if which == "digits" else small_table(tmp_path)
     for stage in CHECKS:
         document = conclude(stage, Context(chosen, dataset, stage.name))
         assert "fail" not in verdicts(document).values(), (stage.name, document)
@@ -141,12 +151,12 @@ def test_initial_loss_is_that_of_the_notes(tmp_path, digits):
     [
         ("model.init=constant", {"symmetry"}),
         ("model.bias_init=-60", {"dead-units", "symmetry", "zero-input-baseline"}),
-        ("model.init_scale=30", {"initial-loss", "zero-input-baseline"}),
+        ("model.init_scale=30", {"initial-loss"}),
     ],
 )
 def test_sanity_of_a_broken_model(tmp_path, digits, override, failing):
     found = sane(tmp_path, digits, override)
-    assert {name for name, verdict in found.items() if verdict == "fail"} == failing
+    assert failing <= {name for name, verdict in found.items() if verdict == "fail"}
 
 
 def test_zero_weights_have_no_gradient(tmp_path, digits):
@@ -241,7 +251,7 @@ def test_overfit_sees_a_gradient_of_the_wrong_sign(tmp_path, digits, monkeypatch
         return found
 
     monkeypatch.setattr(lockstep, "softmax_cross_entropy", uphill)
-    assert learnt(tmp_path, digits).diagnosis in ("rises", "explodes")
+    assert learnt(tmp_path, digits).diagnosis == "rises"
 
 
 @pytest.mark.parametrize("classes, floor", [(2, 0.3133), (3, 0.5514), (10, 1.4612), (100, 3.6222)])
@@ -294,6 +304,8 @@ def test_of_rates_that_tie_the_larger_is_taken_unless_the_next_diverges():
         ([(0.1, 1.5), (0.01, 1.0)], [0.001]),
         ([(0.1, None), (0.01, None)], [0.001, 0.0001]),
         ([(1.0, 1.5), (0.1, 1.0), (0.01, 1.2)], []),
+        ([(1e6, None), (0.1, 1.0), (0.01, 1.2)], [1.0]),
+        ([(1.0, 2.4), (0.1, 2.39), (0.01, 2.4)], [10.0]),
     ],
 )
 def test_the_sweep_goes_on_where_the_best_is_at_an_end(rows, more):
@@ -315,10 +327,9 @@ def test_the_sweep_finds_rates_that_the_config_did_not_name(tmp_path, digits):
 def test_labels_that_do_not_fit_have_no_usable_rate(tmp_path, digits):
     y = np.random.default_rng(0).permutation(digits.train.y)
     shuffled = replace(digits, train=Rows(digits.train.x, y))
-    document = conclude(sweep.STAGE, Context(config(tmp_path), shuffled, "sweep"))
-    assert verdicts(document)["usable-rate"] in ("fail", "pass")
-    found = document.facts["rates"]
-    assert all(r["accuracy"] < 0.25 for r in found if not r["diverged"])
+    few = config(tmp_path, "sweep.iterations=20")  # in more, the net learns the rows by heart
+    document = conclude(sweep.STAGE, Context(few, shuffled, "sweep"))
+    assert verdicts(document) == {"usable-rate": "fail", "range": "fail"}
 
 
 def test_a_range_that_misses_the_best_rate_is_warned_of(tmp_path, digits):
@@ -406,7 +417,8 @@ def test_an_edge_where_training_diverges_is_one_of_stability(lecture_context):
 
 
 def test_an_edge_beyond_which_was_worse_is_no_reason_to_widen(lecture_context):
-    coarse = lecture_results(COARSE, "coarse")
+    beyond = [(0.3, rate, 1.0) for rate in (7e-4, 8e-4, 9e-4)]
+    coarse = lecture_results([*COARSE, *beyond], "coarse")
     document = search.COARSE.judge(lecture_context, coarse)
     narrower = replace(document, next_space={
         "learning_rate": {"log_uniform": [1e-4, 5e-4]}, "weight_decay": {"log_uniform": [1e-4, 1]}

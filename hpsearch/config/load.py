@@ -10,7 +10,7 @@ from hpsearch.config.dump import dump
 from hpsearch.config.find import Found, bundled, find, runs
 from hpsearch.config.messages import Fault, faults_of, report
 from hpsearch.config.schema import Config
-from hpsearch.config.searchable import space_faults
+from hpsearch.config.searchable import space_faults, unread_faults
 from hpsearch.config.written import Override, Written
 from hpsearch.config.yaml12 import KeyPath
 from hpsearch.errors import ConfigError
@@ -45,9 +45,23 @@ def _checked(written: Written) -> Config:
         config = Config.model_validate(written.values)
     except ValidationError as error:
         faults += faults_of(error, written)
+    else:
+        faults += _ignored(config, written)
     if faults:
         raise ConfigError(report(faults, written))
     return config
+
+
+def _ignored(config: Config, written: Written) -> Iterator[Fault]:
+    """What is written but would not be read: nobody means that."""
+    data = written.values.get("data", {})
+    if config.data.source in ("digits", "spiral") and data.get("path") is not None:
+        fix = "leave it out, or name data.source (csv, npz, idx, cifar10, images)"
+        yield Fault(("data", "path"), f"is not read by source {config.data.source}: {fix}")
+    for key in ("target", "drop"):
+        if config.data.source != "csv" and data.get(key):
+            yield Fault(("data", key), f"is read by source csv alone, not by {config.data.source}")
+    yield from unread_faults(config)
 
 
 def _faults_beyond_one_key(written: Written) -> Iterator[Fault]:

@@ -125,7 +125,7 @@ class Sanity(Section):
     examples: Count = _key(500, "rows the checks look at")
     initializations: Count = _key(20, "draws of the initial weights")
     wiring_tolerance: Rate = _key(0.02, "of the loss with zero weights, about log C")
-    initial_loss_low: Rate = _key(0.9, "an initial loss below it warns")
+    initial_loss_low: Rate = _key(0.9, "an initial loss below it fails")
     initial_loss_warn: Rate = _key(2.0, "an initial loss above it warns")
     initial_loss_fail: Rate = _key(4.0, "an initial loss above it fails")
     penalty_warn: Rate = _key(0.5, "share of the penalty in the loss that warns")
@@ -134,7 +134,9 @@ class Sanity(Section):
     symmetry: Rate = _key(0.95, "alikeness of hidden units that fails")
     dead_warn: Fraction = _key(0.1, "share of dead units that warns")
     dead_fail: Fraction = _key(0.5, "share of dead units that fails")
-    baseline_iterations: Count = _key(100, "minibatches of the zero-input baseline")
+    baseline_iterations: Annotated[int, Field(ge=20, le=10**6)] = _key(
+        100, "minibatches of the zero-input baseline"
+    )
     baseline_errors: Rate = _key(3.0, "standard errors by which inputs must help")
 
 
@@ -146,7 +148,7 @@ class Overfit(Section):
     learning_rates: Rates = _key(
         (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4), "the rates to try, all at once"
     )
-    loss: Rate = _key(0.02, "the loss that counts as learnt")
+    loss: Rate = _key(0.02, "the loss that counts as learnt, in units of log C")
 
 
 class Sweep(Section):
@@ -193,10 +195,6 @@ class Search(Section):
     coarse: Coarse = Coarse()
     refine: Refine = Refine()
     budget: Budget = Budget()
-
-    @property
-    def minimize(self) -> bool:
-        return self.metric == "val_loss"
 
 
 class Final(Section):

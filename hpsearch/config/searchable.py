@@ -6,9 +6,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hpsearch.config.messages import Fault, sentence
-from hpsearch.config.schema import SEARCHABLE
+from hpsearch.config.schema import SEARCHABLE, Config
 from hpsearch.config.yaml12 import KeyPath
-from hpsearch.search.space import RANGES, Distribution
+from hpsearch.nn.optimizers import OPTIMIZERS
+from hpsearch.nn.schedules import READS
+from hpsearch.search.space import RANGES, Choice, Distribution, Space
 
 _DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
 _WHOLE = {next(iter(kind.model_fields)): kind.integer for kind in RANGES}
@@ -31,6 +33,27 @@ def space_faults(space: Any) -> Iterator[Fault]:
             yield Fault((*_SPACE, key))
         elif _is_distribution(written):
             yield from _refused(key, written)
+
+
+def unread_faults(config: Config) -> Iterator[Fault]:
+    """Searched keys that no optimizer or schedule of this search reads."""
+    space, train, search = config.search.space, config.train, config.search
+    optimizers = _choices(space, "optimizer") or [train.optimizer]
+    schedules = _choices(space, "schedule") or [
+        part.schedule or train.schedule for part in (search.coarse, search.refine)
+    ]
+    known = {name for optimizer in OPTIMIZERS.values() for name in optimizer.reads}
+    read = {name for optimizer in optimizers for name in OPTIMIZERS[str(optimizer)].reads}
+    for key in space:
+        if key in known - read:
+            yield Fault((*_SPACE, key), f"is not read by the optimizer {train.optimizer}")
+        if key in READS and set(schedules) == {"constant"}:
+            yield Fault((*_SPACE, key), "is not read by the constant schedule: set train.schedule")
+
+
+def _choices(space: Space, key: str) -> list[Any]:
+    kind = space.get(key)
+    return list(kind.choice) if isinstance(kind, Choice) else []
 
 
 def _is_distribution(written: Any) -> bool:

@@ -32,7 +32,6 @@ LISTED: dict[str, tuple[str, ...]] = {
     "search": ("metric", "space"),
     "search.coarse": ("trials", "epochs"),
     "search.refine": ("trials", "epochs", "rounds"),
-    "final": ("top", "seeds"),
 }
 _FOLDERS = {"cifar10": "data_batch_*", "idx": "*idx[13]-ubyte*"}
 

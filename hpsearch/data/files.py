@@ -63,7 +63,7 @@ def needed_folder(path: Path) -> Path:
 def _must_exist(path: Path) -> None:
     if not path.exists():
         raise DataError(
-            f"{path}: must exist, found nothing there (from {Path.cwd()}); correct the path"
+            f"{path}: must exist, found nothing there; correct data.path (--set data.path=...)"
         )
 
 

@@ -41,9 +41,12 @@ class CohortRates(NamedTuple):
 
 
 class Optimizer(NamedTuple):
-    """`coefficients(rates, t)` at step t = 1, 2, ...; `slots` is how many arrays of state."""
+    """`coefficients(rates, t)` at step t = 1, 2, ...; `slots` is how many arrays of state;
+    `reads` are the rates it uses besides the learning rate and the weight decay.
+    """
 
     slots: int
+    reads: tuple[str, ...]
     coefficients: Callable[[CohortRates, int], Coefficients]
     update: Callable[[Array, Array, State, State, Array], None]
 
@@ -53,6 +56,10 @@ def _sgd(w: Array, g: Array, state: State, coefficients: State, scratch: Array) 
     (lr,) = coefficients
     g *= lr
     w -= g
+
+
+def _with_momentum(rates: CohortRates, t: int) -> Coefficients:
+    return rates.momentum, rates.learning_rate
 
 
 def _momentum(w: Array, g: Array, state: State, coefficients: State, scratch: Array) -> None:
@@ -103,10 +110,10 @@ def _adam(w: Array, g: Array, state: State, coefficients: State, scratch: Array)
 
 
 OPTIMIZERS = {
-    "sgd": Optimizer(0, lambda rates, t: (rates.learning_rate,), _sgd),
-    "momentum": Optimizer(1, lambda rates, t: (rates.momentum, rates.learning_rate), _momentum),
-    "nesterov": Optimizer(1, lambda rates, t: (rates.momentum, rates.learning_rate), _nesterov),
-    "adam": Optimizer(2, _adam_coefficients, _adam),
+    "sgd": Optimizer(0, (), lambda rates, t: (rates.learning_rate,), _sgd),
+    "momentum": Optimizer(1, ("momentum",), _with_momentum, _momentum),
+    "nesterov": Optimizer(1, ("momentum",), _with_momentum, _nesterov),
+    "adam": Optimizer(2, ("beta1", "beta2", "epsilon"), _adam_coefficients, _adam),
 }
 
 

@@ -34,6 +34,8 @@ def _exponential(epoch: float, decay: Decay) -> Factors:
     return decay.factor ** (epoch / decay.epochs)
 
 
+READS = ("decay_factor", "decay_epochs")  # by every schedule but the constant one
+
 SCHEDULES: dict[str, Schedule] = {
     "constant": _constant,
     "step": _step,

@@ -30,7 +30,7 @@ class Gate:
         if self.document is None:
             return "not run"
         if isinstance(self.document, SearchDocument) and self.document.verdict is None:
-            return f"running {finished(self.document)}/{self.document.trials}"
+            return f"unfinished {finished(self.document)}/{self.document.trials}"
         return str(self.document.verdict)
 
     def to_json(self) -> dict[str, Any]:
@@ -50,14 +50,16 @@ def gates(found: Sequence[Document]) -> list[Gate]:
 
 def best_of(found: Sequence[Document]) -> dict[str, Any] | None:
     """The best trial over all search stages, as the contract writes it, and its stage. Stages
-    that searched another metric than the last one do not count; of equals the earlier is it.
+    that searched another metric than the last one do not count; of equals the later is it, which
+    trained longer.
     """
     ended = [d for d in found if isinstance(d, SearchDocument) and d.best]
     comparable = [d for d in ended if d.metric == ended[-1].metric]
     if not comparable:
         return None
     sign = -1 if comparable[-1].metric == "val_loss" else 1
-    best = max(comparable, key=lambda d: sign * float((d.best or {})["value"]))
+    latest_first = reversed(comparable)
+    best = max(latest_first, key=lambda d: sign * float((d.best or {})["value"]))
     return {"stage": best.stage, **best.to_json()["best"]}
 
 

@@ -64,7 +64,7 @@ def _heading(document: SearchDocument) -> Text:
 def _state(document: SearchDocument) -> Text:
     if document.verdict:
         return verdict_text(document.verdict)
-    return Text(f"running {finished(document)}/{document.trials}", style="cyan")
+    return Text(f"unfinished {finished(document)}/{document.trials}", style="cyan")
 
 
 def best_text(best: Mapping[str, Any], rows: int | None) -> Text:

@@ -76,7 +76,7 @@ def state_text(verdict: Verdict | None, state: str) -> Text:
     """A verdict in its colour; else how far the stage is."""
     if verdict:
         return verdict_text(verdict)
-    return Text(plain(state), style="cyan" if state.startswith("running") else "dim")
+    return Text(plain(state), style="cyan" if state.startswith("unfinished") else "dim")
 
 
 def _best(found: Sequence[Document], store: RunStore) -> list[RenderableType]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpsearch.data import Dataset
-from hpsearch.stages.context import Context, Stage
+from hpsearch.stages.context import Context, Stage, seed
 from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, View
 from hpsearch.verdict import Check, CheckDocument, Verdict
 
@@ -32,9 +32,10 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     """The same few rows at every learning rate of the ladder: full batch, plain SGD, no decay."""
     settings = context.config.overfit
     rows = examples(context.data, settings.examples)
+    shared = seed(context.config.seed, context.stage, 0)
     return [
         context.spec(
-            number, Budget(settings.epochs), seed=0, optimizer="sgd", schedule="constant",
+            number, Budget(settings.epochs), seed=shared, optimizer="sgd", schedule="constant",
             batch_size=len(rows), view=View(rows=rows), evaluate=False, hparams={},
             rates={"learning_rate": rate, "weight_decay": 0.0},
         )
@@ -126,7 +127,7 @@ def diagnose(outcome: Outcome, classes: int) -> str:
         return "almost"
     if abs(loss - log_c) < 0.01 * log_c and not any(outcome.best.curves.update_ratio):
         return "stuck-at-log-c"
-    if all(_rises(result) for result in outcome.results):
+    if all(_rises(r) for r in outcome.results if r.status is Status.DONE):
         return "rises"
     if abs(loss - outcome.label_entropy) < 0.02 * outcome.label_entropy:
         return "stuck-at-label-entropy"
@@ -136,7 +137,7 @@ def diagnose(outcome: Outcome, classes: int) -> str:
 def _rises(result: TrialResult) -> bool:
     """Never below where it began, and above it in the end."""
     losses = [loss for _, loss in result.losses]
-    return (losses[-1] > losses[0] and min(losses) >= losses[0]) or not math.isfinite(losses[-1])
+    return losses[-1] > losses[0] and min(losses) >= losses[0]
 
 
 def _check(diagnosis: str, loss: float, target: float, message: str) -> Check:

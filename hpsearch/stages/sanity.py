@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.lockstep import Lockstep
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.nn.gradcheck import check_gradient, loss_and_gradient
-from hpsearch.nn.mlp import Params
-from hpsearch.stages.context import Context, Stage
+from hpsearch.nn.gradcheck import GradientError, check_gradient, loss_and_gradient
+from hpsearch.nn.mlp import Net, Params
+from hpsearch.stages.context import Context, Stage, seed
 from hpsearch.stages.probe import Probe, alignment, layer_table
 from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, View
 from hpsearch.verdict import Check, CheckDocument, Verdict
@@ -25,9 +26,10 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     budget = Budget(epochs=1, iterations=context.config.sanity.baseline_iterations)
     spec = partial(context.spec, budget=budget, schedule="constant", evaluate=False)
     ladder = list(enumerate(BASELINE_RATES))
-    real = [spec(i, seed=0, rates=_rate(rate)) for i, rate in ladder]
+    shared = seed(context.config.seed, context.stage, 0)
+    real = [spec(i, seed=shared, rates=_rate(rate)) for i, rate in ladder]
     zero = [
-        spec(i + len(ladder), seed=0, rates=_rate(rate), view=View(zero=True))
+        spec(i + len(ladder), seed=shared, rates=_rate(rate), view=View(zero=True))
         for i, rate in ladder
     ]
     return real + zero
@@ -114,25 +116,20 @@ def _cool(probe: Probe) -> str:
 
 
 def regularization_raises_loss(probe: Probe) -> Check:
-    """Switching weight decay on adds exactly 0.5 lambda sum(W^2)."""
-    flat = probe.draw(0)
-    weights = Params.over(flat[None], probe.net).weights
-    squares = sum(float((w**2).sum()) for w in weights)
+    """Weight decay adds exactly 0.5 lambda sum(W^2) to the loss, and to a training step exactly
+    lambda W of every weight, of no bias.
+    """
+    flat, decay = probe.draw(0), probe.decay
     data_loss, _ = loss_and_gradient(probe.net, flat, probe.x, probe.y, 0.0)
-    worst = 0.0
-    for decay in (probe.decay, 1e3 * probe.decay):
-        with_decay, _ = loss_and_gradient(probe.net, flat, probe.x, probe.y, decay)
-        expected = 0.5 * decay * squares
-        worst = max(worst, abs(with_decay - data_loss - expected) / max(expected, 1e-300))
-    added = 0.5 * probe.decay * squares
-    message = f"weight decay {probe.decay:g} adds {added:.4g} to a loss of {data_loss:.4g}"
-    say = partial(
-        Check, "regularization-raises-loss", value=added, expected=0.5 * probe.decay * squares
-    )
-    tolerance = 1e-8 + 1e-12 * data_loss / max(added, 1e-300)
-    if squares > 0 and not worst < tolerance:
-        return say(FAIL, message=f"{message}, {worst:.1e} off 0.5 lambda sum(W^2)",
-                   fix="the penalty is not wired into the loss")  # fmt: skip
+    with_decay, _ = loss_and_gradient(probe.net, flat, probe.x, probe.y, decay)
+    squares = sum(float((w**2).sum()) for w in Params.over(flat[None], probe.net).weights)
+    added, expected = with_decay - data_loss, 0.5 * decay * squares
+    message = f"weight decay {decay:g} adds {added:.4g} to a loss of {data_loss:.4g}"
+    say = partial(Check, "regularization-raises-loss", value=added, expected=expected)
+    noise = 1e-8 * expected + 1e-12 * abs(data_loss)
+    if not abs(added - expected) <= noise or not _decays_as_it_should(probe):
+        return say(FAIL, message=f"{message}, expected {expected:.4g}, and the same in a step",
+                   fix="the penalty is not wired into the loss or the update")  # fmt: skip
     configured = probe.context.config.train.weight_decay > 0
     if configured and added > probe.context.config.sanity.penalty_warn * data_loss:
         return say(WARN, message=f"{message}: the net would mainly shrink its weights",
@@ -140,16 +137,31 @@ def regularization_raises_loss(probe: Probe) -> Check:
     return say(PASS, message=message)
 
 
+def _decays_as_it_should(probe: Probe) -> bool:
+    """Whether a step of plain SGD with decay differs from one without by rate lambda W."""
+    rate, specs = 1e-3, []
+    for number, decay in enumerate((0.0, probe.decay)):
+        rates = {"learning_rate": rate, "weight_decay": decay}
+        specs.append(probe.context.spec(number, Budget(1), seed=0, optimizer="sgd",
+                                        schedule="constant", rates=rates))  # fmt: skip
+    cohort = Lockstep(specs, np.float64)
+    before = cohort.params.flat[0].copy()
+    before[probe.net.n_weights :] = 0
+    cohort.step(probe.x, probe.y, 0.0)
+    plain, decayed = cohort.params.flat
+    shrunk = rate * probe.decay * before
+    return bool(np.allclose(plain - decayed, shrunk, rtol=1e-6, atol=1e-12))
+
+
 def gradient_check(probe: Probe) -> Check:
     """Backpropagation against finite differences, at the start and after a few steps downhill."""
-    limits, rng = probe.context.config.sanity, np.random.default_rng(0)
-    x, y, flat = probe.x[:50], probe.y[:50], probe.draw(0)
-    errors = []
-    for decay in (0.0, probe.decay):
-        errors += check_gradient(probe.net, flat, x, y, weight_decay=decay, rng=rng)
-        for _ in range(5):
-            _, gradient = loss_and_gradient(probe.net, flat, x, y, decay)
-            flat = flat - 1e-3 * gradient / max(1.0, float(np.linalg.norm(gradient)))
+    limits = probe.context.config.sanity
+    rng = np.random.default_rng([probe.context.config.seed, 4])
+    x, y, start = probe.x[:50], probe.y[:50], probe.draw(0)
+    errors: list[GradientError] = []
+    for flat in (start, _downhill(probe.net, start, x, y)):
+        for decay in (0.0, probe.decay):
+            errors += check_gradient(probe.net, flat, x, y, weight_decay=decay, rng=rng)
     say = partial(Check, "gradient-check", expected=limits.gradient_warn)
     if not errors:
         return say(WARN, value=None, message="no dimension could be checked: kinks everywhere",
@@ -163,6 +175,17 @@ def gradient_check(probe: Probe) -> Check:
                    fix=f"the gradient of {worst.tensor} is wrong")  # fmt: skip
     verdict = WARN if worst.relative > limits.gradient_warn else PASS
     return say(verdict, value=worst.relative, message=message)
+
+
+def _downhill(
+    net: Net, flat: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The weights (P,) ten steps on, each a hundredth of their length against the gradient."""
+    for _ in range(10):
+        _, gradient = loss_and_gradient(net, flat, x, y, 0.0)
+        length = float(np.linalg.norm(gradient))
+        flat = flat - 0.01 * float(np.linalg.norm(flat)) * gradient / (length or 1.0)
+    return flat
 
 
 def symmetry(probe: Probe) -> Check:

@@ -1,6 +1,6 @@
 """The search stages: coarse, then refine as often as its rule asks (CS231n steps 4, 5 and 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpsearch.errors import GateError
@@ -51,30 +51,34 @@ def budget_of(context: Context) -> tuple[int, int, str]:
 
 def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     """All the stage's trials; each a function of (run seed, stage, id), whatever is done."""
-    trials, epochs, schedule = budget_of(context)
     space, sampler = space_of(context), SAMPLERS[context.config.search.sampler]
-    carried = [dict(r.hparams) for r in _carried(context, space, trials)]
-    fresh = (sampler(space, seed(context.config.seed, context.stage, i)) for i in range(trials))
-    drawn = [*carried, *fresh][:trials] if carried else list(fresh)
-    return [
-        context.spec(number, Budget(epochs), hparams=hparams, schedule=schedule)
-        for number, hparams in enumerate(drawn)
-    ]
+    carried = context.opened.carried if context.opened else _carried(context)
+    numbers = range(len(carried), budget_of(context)[0])
+    fresh = [sampler(space, seed(context.config.seed, context.stage, n)) for n in numbers]
+    return [spec_of(context, n, hparams) for n, hparams in enumerate([*carried, *fresh])]
 
 
-def _carried(context: Context, space: Space, trials: int) -> list[TrialResult]:
-    """The best of the last round that lie in this one's space."""
+def spec_of(context: Context, number: int, hparams: Mapping[str, Any]) -> TrialSpec:
+    """The trial of this stage with this number and these hparams."""
+    _, epochs, schedule = budget_of(context)
+    given = {} if "schedule" in hparams else {"schedule": schedule}
+    return context.spec(number, Budget(epochs), hparams=dict(hparams), **given)
+
+
+def _carried(context: Context) -> list[dict[str, Any]]:
+    """The best of the last round that lie in this one's space, to be trained again."""
     if context.stage == "coarse" or not context.rounds:
         return []
+    space, trials = space_of(context), budget_of(context)[0]
     best = [r for r in ranking(context.rounds[-1].results) if _inside(r, space)]
-    return best[: min(CARRIED, trials // 10)]
+    return [dict(r.hparams) for r in best[: min(CARRIED, trials // 10)]]
 
 
 def _inside(result: TrialResult, space: Space) -> bool:
     if set(result.hparams) != set(space):
         return False
     return all(
-        isinstance(kind, Choice) or 0 <= kind.position(float(result.hparams[name])) <= 1  # type: ignore[arg-type]
+        isinstance(kind, Choice) or 0 <= kind.position(result.number(name)) <= 1
         for name, kind in space.items()
     )
 
@@ -85,7 +89,7 @@ def opening(context: Context, settings: dict[str, Any]) -> SearchDocument:
     search = context.config.search
     return SearchDocument(
         context.stage, None, trials, space=write_space(space_of(context)), sampler=search.sampler,
-        metric=search.metric, epochs=epochs, settings=settings,
+        metric=search.metric, epochs=epochs, settings=settings, carried=_carried(context),
     )  # fmt: skip
 
 
@@ -108,6 +112,7 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
         message=message, reasons=reasons, space=write_space(space), sampler=search.sampler,
         metric=search.metric, epochs=epochs, baseline=_baseline(context),
         settings=context.opened.settings if context.opened else {},
+        carried=context.opened.carried if context.opened else (),
     )  # fmt: skip
 
 
@@ -122,8 +127,7 @@ def _conclude(context: Context, best: Sequence[TrialResult], tried: int) -> tupl
     """The verdict without the edges, and why."""
     if not best:
         return Verdict.FAIL, f"none of {tried} trials finished: all diverged; search smaller rates"
-    balanced = context.config.search.metric == "val_balanced_accuracy"
-    accuracy = best[0].at_best("val_balanced_accuracy" if balanced else "val_accuracy")
+    accuracy = max(result.at_best(_accuracy(context)) for result in best)
     baseline, rows = _baseline(context), len(context.data.validation.y)
     needed = baseline + 3 * standard_error(baseline, rows)
     said = (
@@ -136,6 +140,12 @@ def _conclude(context: Context, best: Sequence[TrialResult], tried: int) -> tupl
         lost = f"{tried - len(best)} of {tried} trials diverged: the range reaches too far"
         return Verdict.WARN, f"{said}; {lost}"
     return Verdict.PASS, said
+
+
+def _accuracy(context: Context) -> str:
+    """The accuracy that goes with the searched metric."""
+    balanced = context.config.search.metric == "val_balanced_accuracy"
+    return "val_balanced_accuracy" if balanced else "val_accuracy"
 
 
 def due(context: Context) -> tuple[str | None, str]:
@@ -155,12 +165,12 @@ def due(context: Context) -> tuple[str | None, str]:
         return following, f"the best {flagged[0].hparam} lay on an edge"
     now, then = ranking(last.results), ranking(before.results) if before else []
     if now and then:
-        error = standard_error(now[0].at_best("val_accuracy"), len(context.data.validation.y))
-        gain = now[0].score - then[0].score
+        after, earlier = (best[0].at_best(_accuracy(context)) for best in (now, then))
+        error, gain = standard_error(after, len(context.data.validation.y)), after - earlier
         if gain < error:
             less = f"gained {gain:.3f}, less than the standard error {error:.3f}"
             return None, f"no edge is flagged, and the last round {less}"
-    return following, "there is no earlier round, or the last one gained more than its error"
+    return following, "the last round gained more than the standard error"
 
 
 COARSE = Stage("coarse", plan, judge, SECTIONS)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpsearch.search.space import Choice
-from hpsearch.stages.context import Context, Stage, entropy
+from hpsearch.stages.context import Context, Stage, entropy, seed
 from hpsearch.trial import Budget, Status, TrialResult, TrialSpec
 from hpsearch.verdict import Check, CheckDocument, Verdict
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
 TAIL = 10  # iterations whose mean loss is a rate's score
 MOST = 12  # rates tried in all
+FLAT = 0.99  # of the first loss: a rate that ends above it has not moved
 LIMITS = (1e-12, 1e6)
 
 
@@ -35,11 +36,12 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     settings = context.config.sweep
     rates = {*settings.learning_rates, context.config.train.learning_rate}
     first = sorted(rates, reverse=True)
-    known = [float(r.hparams["learning_rate"]) for r in done]  # type: ignore[arg-type]
+    known = [r.number("learning_rate") for r in done]
     wanted = known + extension(tried(done)) if known else first
+    shared = seed(context.config.seed, context.stage, 0)
     return [
         context.spec(
-            number, Budget(1, settings.iterations), seed=0, schedule="constant",
+            number, Budget(1, settings.iterations), seed=shared, schedule="constant",
             hparams={"learning_rate": rate}, rates={"weight_decay": settings.weight_decay},
         )
         for number, rate in enumerate(wanted)
@@ -47,14 +49,21 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
 
 
 def extension(rates: Sequence[Tried]) -> list[float]:
-    """The rates to add: beyond the end where the best lies; two lower where all diverge."""
+    """The rates to add: a decade beyond the best where nothing near was tried; a decade up where
+    all are flat; two lower where all diverge.
+    """
     stable = [t for t in rates if not t.diverged]
     low, high = min(t.rate for t in rates), max(t.rate for t in rates)
     if not stable:
         more = [low / 10, low / 100]
+    elif len(stable) == len(rates) and all(t.score > FLAT * t.first for t in stable):
+        more = [high * 10]
     else:
-        best = min(stable, key=lambda t: t.score)
-        more = [high * 10] if best.rate == high else [low / 10] if best.rate == low else []
+        best = min(stable, key=lambda t: t.score).rate
+        above = any(best < t.rate <= 10.1 * best for t in rates)
+        below = any(best / 10.1 <= t.rate < best for t in rates)
+        more = [] if above else [best * 10]
+        more += [] if below else [best / 10]
     room = max(0, MOST - len(rates))
     return [_round(rate) for rate in more if LIMITS[0] <= rate <= LIMITS[1]][:room]
 
@@ -73,7 +82,7 @@ def _tried(result: TrialResult) -> Tried:
     error = float(tail.std(ddof=1) / math.sqrt(len(tail))) if len(tail) > 1 else math.inf
     accuracy = result.curves.val_accuracy[-1] if result.curves.val_accuracy else math.nan
     return Tried(
-        float(result.hparams["learning_rate"]), result.status is not Status.DONE, result.step,  # type: ignore[arg-type]
+        result.number("learning_rate"), result.status is not Status.DONE, result.step,
         result.losses[0][1], float(tail.mean()), error, accuracy,
     )  # fmt: skip
 
@@ -152,7 +161,7 @@ def _flat_but_learning(context: Context, stable: Sequence[Tried]) -> str:
     best = max(stable, key=lambda t: t.accuracy)
     chance = 1 / context.data.n_classes
     error = math.sqrt(chance * (1 - chance) / len(context.data.validation.y))
-    if best.score > 0.99 * best.first and best.accuracy > chance + 3 * error:
+    if best.score > FLAT * best.first and best.accuracy > chance + 3 * error:
         return f"; the loss is flat but the accuracy is already {best.accuracy:.1%}"
     return ""
 
@@ -208,4 +217,4 @@ def range_check(context: Context, rates: Sequence[Tried], best: Tried | None) ->
     )
 
 
-STAGE = Stage("sweep", plan, judge, ("data", "model", "train", "sweep", "search.space"))
+STAGE = Stage("sweep", plan, judge, ("data", "model", "train", "sweep"))

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from hpsearch.search.edges import OnEdge, Side, best_on_edge, crowding
-from hpsearch.search.space import Choice, Distribution, Range, Space, parse_space
+from hpsearch.search.space import Choice, Distribution, Range, Space
 from hpsearch.search.zoom import narrow, survivors, widen
 from hpsearch.stages.context import Context
 from hpsearch.trial import Status, TrialResult, standard_error
@@ -15,6 +15,8 @@ from hpsearch.verdict import Edge
 
 TOP = 5
 PRACTICALLY_ZERO = 1e-5  # a weight decay below this does nothing
+BEYOND = 3  # trials beyond a bound that make it explored
+DIRECT = ("sgd", "momentum", "nesterov")  # optimizers in which rate x decay shrinks the weights
 DECAY_ALONE = 1.0  # rate x decay from which a divergence is put down to the decay
 CLEARANCE = 0.5  # of the smallest diverging rate: as far as a range may be widened
 
@@ -46,7 +48,7 @@ def _edge(
     if isinstance(kind, Choice):
         text = f"{name}: the best value, {value}, is the {at.side}est of the list: offer more"
         return Edge(name, at.side, "warn", at.position, evidence, text)
-    top = [float(r.hparams[name]) for r in best[:TOP]]  # type: ignore[arg-type]
+    top = [r.number(name) for r in best[:TOP]]
     evidence["crowding"] = crowding(kind, top, at.side)
     low, high = kind.bounds
     unit = "decades" if kind.log else "of the range's unit"
@@ -54,18 +56,19 @@ def _edge(
         f"{name}: best {value:.3g} is at {at.position:.0%} of [{low:g}, {high:g}]"
         f" ({at.distance:.2g} {unit} from the {bound} bound)"
     )
-    strength, advice = _strength(context, name, kind, at, done)
+    strength, advice = _strength(context, name, kind, at, done=done, best=best[0])
     return Edge(name, at.side, strength, at.position, evidence, f"{text}; {advice}")
 
 
 def _strength(
-    context: Context, name: str, kind: Range, at: OnEdge, done: Sequence[TrialResult]
-) -> tuple[str, str]:
+    context: Context, name: str, kind: Range, at: OnEdge, *,
+    done: Sequence[TrialResult], best: TrialResult,
+) -> tuple[str, str]:  # fmt: skip
     """How much the edge means, and the advice."""
     low, high = kind.bounds
     if name == "weight_decay" and at.side == "low" and low <= PRACTICALLY_ZERO:
         return "info", "so little is practically none: no need to search lower"
-    if _explored_beyond(context, name, kind, at):
+    if _explored_beyond(context, name, kind, at, best):
         return "info", "an earlier stage searched beyond it and found worse"
     limit = diverging_limit(context, name, done)
     if at.side == "high" and limit is not None and limit <= high:
@@ -76,17 +79,20 @@ def _strength(
     return "warn", "the optimum may lie beyond: the next range is widened there"
 
 
-def _explored_beyond(context: Context, name: str, kind: Range, at: OnEdge) -> bool:
-    """Whether an earlier round searched on beyond this bound."""
-    for earlier in context.rounds:
-        old = parse_space(earlier.document.space).get(name)
-        if old is None or isinstance(old, Choice):
-            continue
-        if at.side == "low" and old.bounds[0] < 0.9 * kind.bounds[0]:
-            return True
-        if at.side == "high" and old.bounds[1] > 1.1 * kind.bounds[1]:
-            return True
-    return False
+def _explored_beyond(
+    context: Context, name: str, kind: Range, at: OnEdge, best: TrialResult
+) -> bool:
+    """Whether earlier rounds have trials beyond this bound, all clearly worse than the best."""
+    low, high = kind.bounds
+    beyond = [
+        r.score
+        for earlier in context.rounds
+        for r in earlier.results
+        if r.status is Status.DONE and name in r.hparams
+        if (r.number(name) < low if at.side == "low" else r.number(name) > high)
+    ]
+    error = error_of(best, context)
+    return len(beyond) >= BEYOND and max(beyond) < best.score - error
 
 
 def diverging_limit(context: Context, name: str, done: Sequence[TrialResult]) -> float | None:
@@ -99,13 +105,10 @@ def diverging_limit(context: Context, name: str, done: Sequence[TrialResult]) ->
     results = [r for earlier in context.rounds for r in earlier.results] + list(done)
     stable = [_rate(r) for r in results if r.status is Status.DONE]
     highest = max(stable, default=0.0)
-    decay = context.config.train.weight_decay
     limits = [
-        rate
+        _rate(r)
         for r in results
-        if r.status is Status.DIVERGED
-        and (rate := _rate(r)) > highest
-        and rate * float(r.hparams.get("weight_decay", decay)) < DECAY_ALONE  # type: ignore[arg-type]
+        if r.status is Status.DIVERGED and _rate(r) > highest and not _decayed(context, r)
     ]
     sweep = context.checks.get("sweep")
     if sweep and sweep.facts.get("diverging") and sweep.facts["diverging"] > highest:
@@ -114,7 +117,23 @@ def diverging_limit(context: Context, name: str, done: Sequence[TrialResult]) ->
 
 
 def _rate(result: TrialResult) -> float:
-    return float(result.hparams.get("learning_rate", 0.0))  # type: ignore[arg-type]
+    return result.number("learning_rate")
+
+
+def _decayed(context: Context, result: TrialResult) -> bool:
+    """Whether the trial was lost to its weight decay, where that scales the weights directly."""
+    train, decay = context.config.train, result.number("weight_decay")
+    optimizer = result.hparams.get("optimizer", train.optimizer)
+    if "weight_decay" not in result.hparams:
+        decay = train.weight_decay
+    return optimizer in DIRECT and _rate(result) * decay >= DECAY_ALONE
+
+
+def error_of(best: TrialResult, context: Context) -> float:
+    """The standard error of the searched metric; 0 where it is a loss, which has none here."""
+    if context.config.search.metric == "val_loss":
+        return 0.0
+    return standard_error(best.value, len(context.data.validation.y))
 
 
 def next_space(
@@ -122,10 +141,7 @@ def next_space(
     edges: list[Edge],
 ) -> tuple[dict[str, Distribution], dict[str, str]]:  # fmt: skip
     """The next round's space and the reason for each range; puts the ranges into `edges`."""
-    error = 0.0
-    if context.config.search.metric != "val_loss":
-        error = standard_error(best[0].value, len(context.data.validation.y))
-    mask = survivors(np.array([r.score for r in best]), error)
+    mask = survivors(np.array([r.score for r in best]), error_of(best[0], context))
     top = [r for r, kept in zip(best, mask, strict=True) if kept]
     following, reasons = {}, {}
     for name, kind in space.items():
@@ -143,7 +159,7 @@ def _next_range(
 ) -> tuple[Distribution, str]:  # fmt: skip
     if isinstance(kind, Choice):
         return kind, "a list stays as it is"
-    values = [float(r.hparams[name]) for r in top]  # type: ignore[arg-type]
+    values = [r.number(name) for r in top]
     narrowed = narrow(kind, values, whole_decades=context.stage == "coarse")
     where = f"{min(values):.3g} .. {max(values):.3g}"
     reason = f"the {len(top)} best of the {context.stage} trials lie in {where}"
