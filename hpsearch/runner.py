@@ -25,7 +25,7 @@ from hpsearch.data import Dataset
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.executors import as_finished
 from hpsearch.settings import check_settings, differences, run_facts, search_settings
-from hpsearch.stages import CHECKS, RECIPE, search
+from hpsearch.stages import CHECKS, gates, search
 from hpsearch.stages.context import Context, Round, Stage
 from hpsearch.store import RunStore
 from hpsearch.training import Watch, train_cohort
@@ -219,35 +219,16 @@ class Runner:
         """Raises GateError if an earlier stage failed; says so if one has not been run."""
         if self.force:
             return
-        order = [stage.name for stage in RECIPE]
-        here = order.index(name.split("-")[0])
-        checks, missing = self._checks(), []
-        for stage in CHECKS[:here]:
-            document = checks.get(stage.name)
-            if document and self.closed(document.verdict):
-                raise GateError(self._closed_message(name, document))
-            missing += [] if document else [stage.name]
-        for round_ in self.context(name).rounds if here >= len(CHECKS) else ():
-            if self.closed(round_.document.verdict):
-                raise GateError(self._closed_message(name, round_.document))
-        if name.startswith("refine") and not self.context(name).rounds:
-            missing.append("coarse")
-        if missing:
+        context = self.context(name)
+        if why := gates.refusal(context, strict=self.strict):
+            raise GateError(why)
+        if missing := gates.not_run(context):
             verb = "has" if len(missing) == 1 else "have"
             self.view.say(f"{name}: starts although {', '.join(missing)} {verb} not been run")
 
     def closed(self, verdict: Verdict | None) -> bool:
-        return verdict is Verdict.FAIL or (self.strict and verdict is Verdict.WARN)
-
-    def _closed_message(self, name: str, document: Document) -> str:
-        if isinstance(document, CheckDocument):
-            bad = [check for check in document.checks if self.closed(check.verdict)]
-            why = "; ".join(check.message for check in bad[:2])
-        else:
-            why = document.message
-        return (
-            f"{name}: does not start, since {document.stage} failed: {why}; mend that, or --force"
-        )
+        """Whether a run ends at this verdict."""
+        return gates.closed(verdict, strict=self.strict)
 
     def _train(
         self, stage: Stage, context: Context, done: Sequence[TrialResult], *, keep: bool

@@ -67,7 +67,7 @@ def next_words(session: "Session") -> str:
     look at the winner.
     """
     from hpsearch.report.progress import best_of
-    from hpsearch.store import CHECKING
+    from hpsearch.verdict import CHECKING
 
     documents = session.store.documents()
     names = [document.stage for document in documents]

@@ -18,10 +18,9 @@ from filelock import FileLock, Timeout
 from hpsearch.errors import HostError, UsageError
 from hpsearch.strictjson import dumps
 from hpsearch.trial import TrialResult
-from hpsearch.verdict import CheckDocument, Document, SearchDocument
+from hpsearch.verdict import CHECKING, CheckDocument, Document, SearchDocument
 
 AT_BEST = ("val_accuracy", "val_balanced_accuracy", "val_loss", "train_accuracy", "train_loss")
-CHECKING = ("data", "sanity", "overfit", "sweep")
 FORMAT = 1
 
 

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from hpsearch.strictjson import plain
 
+CHECKING = ("data", "sanity", "overfit", "sweep")  # the checking stages, in order
+
 
 class Verdict(StrEnum):
     PASS = "pass"

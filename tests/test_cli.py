@@ -247,7 +247,7 @@ def test_raw_pixels_with_kaiming_fail_sanity_and_close_the_gate(shell, tmp_path,
     assert document["verdict"] == "fail" and checks["initial-loss"]["verdict"] == "fail"
     assert "data.preprocess.scale: standard" in checks["initial-loss"]["fix"]
     refused = shell("search", "raw.yaml")
-    assert refused.exit_code == 1 and "sanity failed" in refused.stderr
+    assert refused.exit_code == 1 and "sanity says fail" in refused.stderr
     mended = shell(
         "sanity", "raw.yaml", "--set", "data.preprocess={center: feature, scale: standard}"
     )

@@ -1,11 +1,13 @@
 """The house: imports point down, files stay small, and what is written about it is true."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from hpsearch.cli import app
 from hpsearch.config.find import bundled
@@ -102,8 +104,21 @@ def test_the_readme_shows_every_bundled_config_and_the_tree():
     block = readme.split("```\nhpsearch/\n")[1].split("```")[0]
     tree = set(re.findall(r"^  (\w+(?:\.py|/)) ", block, re.M))
     listed = {p.name + ("/" if p.is_dir() else "") for p in PACKAGE.iterdir()}
-    listed -= {"__init__.py", "__pycache__/", "configs/"}
+    listed -= {"__init__.py", "__pycache__/", "configs/", "py.typed"}
     assert tree == listed
+
+
+def test_the_readmes_way_to_predict_is_right(tmp_path, monkeypatch, digits, capsys):
+    """Its code, run on the validation rows, is as right as the best trial says it was."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HPSEARCH_RUNS_DIR")
+    small = ["--set", "search.coarse={trials: 4, epochs: 3}", "--set", "model.hidden=[20, 10]"]
+    found = CliRunner().invoke(app, ["search", "digits", "--json", *small])
+    code = (ROOT / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
+    seen = {"rows": digits.validation.x.astype(float)}
+    exec(code.replace("runs/digits/refine-1", "runs/digits/coarse"), seen)
+    right = seen["a"].argmax(axis=1) == digits.validation.y
+    assert right.mean() == json.loads(found.stdout)["best"]["val_accuracy"]
 
 
 def test_links_in_the_readme_lead_somewhere():

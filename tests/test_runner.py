@@ -248,9 +248,9 @@ def test_a_failed_gate_stops_what_comes_after_it_until_forced(tmp_path):
     root = tmp_path / "runs"
     assert runner(root, "model.init=constant").check("sanity").verdict == "fail"
     for later in ("overfit", "sweep"):
-        with pytest.raises(GateError, match="sanity failed"):
+        with pytest.raises(GateError, match="sanity says fail"):
             runner(root, "model.init=constant").check(later)
-    with pytest.raises(GateError, match="sanity failed"):
+    with pytest.raises(GateError, match="sanity says fail"):
         runner(root, "model.init=constant").search("coarse")
     forced = runner(root, "model.init=constant", force=True)
     assert forced.search("coarse").trials == 9

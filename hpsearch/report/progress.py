@@ -7,8 +7,8 @@ from typing import Any
 
 from hpsearch.errors import HpsearchError
 from hpsearch.report.tables import documents, finished, says
-from hpsearch.store import CHECKING, RunStore
-from hpsearch.verdict import Document, SearchDocument, Verdict
+from hpsearch.store import RunStore
+from hpsearch.verdict import CHECKING, Document, SearchDocument, Verdict
 
 DAMAGE = (HpsearchError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 
