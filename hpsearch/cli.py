@@ -170,8 +170,8 @@ def run(options: Options, config: ConfigArgument = None) -> None:
     else:
         show(run_view(session.store))
         typer.echo(f"{'stopped' if stopped else 'refine ended'}: {why}")
-        typer.echo(f"report: {session.store.report}")
-    finish(session, verdict, next_words(session))
+    last = None if options.json else f"report: {session.store.report}"
+    finish(session, verdict, next_words(session), last=last)
 
 
 @app.command("train")

@@ -48,10 +48,14 @@ def passed(options: Options, verdict: "Verdict | None") -> bool:
     return verdict == "pass" or (verdict == "warn" and not options.strict)
 
 
-def finish(session: "Session", verdict: "Verdict | None", then: str) -> None:
-    """The next command; exit 1 if the gate is closed."""
+def finish(
+    session: "Session", verdict: "Verdict | None", then: str, *, last: str | None = None
+) -> None:
+    """The next command, a `last` line on stdout, and exit 1 if the gate is closed."""
     open_ = passed(session.options, verdict)
     follow(session.options, session.next(then) + ("" if open_ else "   (after mending the above)"))
+    if last:
+        typer.echo(last)
     if not open_:
         raise typer.Exit(1)
 
