@@ -48,7 +48,11 @@ def as_finished(
             for future in finished:
                 error = future.exception()
                 if error is None:
-                    yield future.result()
+                    try:
+                        yield future.result()
+                    except GeneratorExit:  # the results could not be taken
+                        on_error()
+                        raise
                 else:
                     failure = failure or error
                     on_error()

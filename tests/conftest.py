@@ -50,6 +50,12 @@ def make_spec(digits: Dataset) -> Callable[..., TrialSpec]:
     return make
 
 
+def weights_of(path: Path) -> Any:
+    """The weights in an .npz file, which is closed again."""
+    with np.load(path) as file:
+        return file["weights"]
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import weights_of
 from typer.testing import CliRunner
 
 from hpsearch.cli import app
@@ -147,8 +148,8 @@ def test_train_watches_the_configured_model_and_a_trial(shell, small):
     )
     stored = json.loads(Path(f"runs/small/coarse/trials/{best['trial']:05d}.json").read_text())
     assert again["curves"] == stored["curves"] and again["losses"] == stored["losses"]
-    weights = np.load(f"runs/small/models/coarse-{best['trial']}.npz")["weights"]
-    assert (weights == np.load("runs/small/coarse/best.npz")["weights"]).all()
+    weights = weights_of(Path(f"runs/small/models/coarse-{best['trial']}.npz"))
+    assert (weights == weights_of(Path("runs/small/coarse/best.npz"))).all()
 
 
 def test_init_writes_a_config_that_runs(shell, tmp_path):

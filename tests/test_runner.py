@@ -5,8 +5,8 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from conftest import weights_of
 
 from hpsearch.config.find import bundled, find
 from hpsearch.config.load import load
@@ -140,7 +140,7 @@ def test_a_stopped_stage_is_taken_up_where_it_was(tmp_path, after):
     resumed.search("coarse")
     assert {i for _, i in resumed.view.trials}.isdisjoint(finished)
     assert contents(part) == contents(whole)
-    best = [np.load(root / "digits/coarse/best.npz")["weights"] for root in (whole, part)]
+    best = [weights_of(root / "digits/coarse/best.npz") for root in (whole, part)]
     assert (best[0] == best[1]).all()
 
 

@@ -385,7 +385,8 @@ def test_the_lectures_refined_search_is_warned_and_widened_upward(lecture_contex
     coarse = lecture_results(COARSE, "coarse")
     document = search.COARSE.judge(lecture_context, coarse)
     refine = replace(lecture_context, stage="refine-1", rounds=[Round(document, coarse)])
-    judged = search.REFINE.judge(refine, lecture_results(REFINED, "refine-1"))
+    refined = lecture_results(REFINED, "refine-1")
+    judged = search.REFINE.judge(refine, refined)
     assert [(e.hparam, e.side, e.strength) for e in judged.edges] == [
         ("learning_rate", "high", "warn")
     ]
@@ -393,7 +394,7 @@ def test_the_lectures_refined_search_is_warned_and_widened_upward(lecture_contex
     low, high = judged.next_space["learning_rate"]["log_uniform"]
     assert low >= 1e-4 and high == pytest.approx(1e-2)
     assert judged.edges[0].next == (low, high)
-    after = replace(refine, stage="refine", rounds=[*refine.rounds, Round(judged, [])])
+    after = replace(refine, stage="refine", rounds=[*refine.rounds, Round(judged, refined)])
     assert search.due(after)[0] == "refine-2"
 
 

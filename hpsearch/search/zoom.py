@@ -41,18 +41,19 @@ def narrow(kind: Range, values: Sequence[float], *, whole_decades: bool) -> Rang
         low, high = math.floor(low + 1e-9), math.ceil(high - 1e-9)
     else:
         gap = max(np.diff(scaled), default=0.0)
-        pad = max(PAD * unit, float(gap) / 2) if gap < 2 * unit else PAD * unit
+        pad = max(PAD * unit, float(gap) / 2)
         low, high = low - pad, high + pad
-    missing = NARROWEST * unit - (high - low)
-    if missing > 0:
-        low, high = low - missing / 2, high + missing / 2
-    return _within(kind, low, high)
+    return _within(kind, low, high, least=NARROWEST * unit)
 
 
-def _within(kind: Range, low: float, high: float) -> Range:
-    """`kind` over low..high (on its scale), cut at its old bounds and kept from vanishing."""
+def _within(kind: Range, low: float, high: float, *, least: float) -> Range:
+    """`kind` over low..high (on its scale), cut at its old bounds, at least so wide within them."""
     old_low, old_high = map(kind.to_scale, kind.bounds)
     bottom, top = max(low, old_low), min(high, old_high)
+    missing = max(0.0, least - (top - bottom))
+    bottom, top = bottom - missing / 2, top + missing / 2
+    bottom, top = bottom - max(0.0, top - old_high), top + max(0.0, old_low - bottom)
+    bottom, top = max(bottom, old_low), min(top, old_high)
     bounds = sorted((_value(kind, bottom), _value(kind, top)))
     return kind.with_bounds(*bounds) if bounds[0] < bounds[1] else kind
 

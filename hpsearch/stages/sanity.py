@@ -145,6 +145,8 @@ def _decays_as_it_should(probe: Probe) -> bool:
         specs.append(probe.context.spec(number, Budget(1), seed=0, optimizer="sgd",
                                         schedule="constant", rates=rates))  # fmt: skip
     cohort = Lockstep(specs, np.float64)
+    for biases in cohort.params.biases:
+        biases[:] = 0.5  # a decay of biases that are 0 would not show
     before = cohort.params.flat[0].copy()
     before[probe.net.n_weights :] = 0
     cohort.step(probe.x, probe.y, 0.0)

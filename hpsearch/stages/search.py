@@ -159,6 +159,8 @@ def due(context: Context) -> tuple[str | None, str]:
         return following, "the range has been narrowed"
     if done >= refine.rounds:
         return None, f"all {refine.rounds} rounds of refine are done (search.refine.rounds)"
+    if not ranking(context.rounds[-1].results):
+        return None, "no trial of the last round finished"
     last, before = context.rounds[-1], context.rounds[-2] if len(judged) > 1 else None
     flagged = [e for e in last.document.edges if e.strength in ("warn", "strong")]
     if flagged:
