@@ -47,7 +47,7 @@ def narrow(kind: Range, values: Sequence[float], *, whole_decades: bool) -> Rang
 
 
 def _within(kind: Range, low: float, high: float, *, least: float) -> Range:
-    """`kind` over low..high (on its scale), cut at its old bounds, at least so wide within them."""
+    """`kind` over low..high on its scale, cut at its old bounds, and at least so wide."""
     old_low, old_high = map(kind.to_scale, kind.bounds)
     bottom, top = max(low, old_low), min(high, old_high)
     missing = max(0.0, least - (top - bottom))
