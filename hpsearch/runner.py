@@ -242,8 +242,8 @@ class Runner:
             self.view.begin(context.stage, len(missing), steps)
             tasks = cohort.tasks(missing, jobs=self.jobs)
             train = partial(train_cohort, data=self.data, watch=self.watch)
-            with threadpool_limits(1):
-                stop = self.watch.stop.set
+            stop = self.watch.stop.set
+            with threadpool_limits(1), self.watch.in_training():
                 for results in as_finished(train, tasks, jobs=self.jobs, on_error=stop):
                     if keep:
                         self._record(results, _by_id(finished))

@@ -59,7 +59,7 @@ class Session:
         """
         view = TerminalView(self.console, quiet=self.options.quiet)
         watch = Watch()
-        with _stop_on_signals(watch.stop) as caught:
+        with _stop_on_signals(watch) as caught:
             runner = Runner(
                 self.config, self.store, view, load=lambda: self._load(view, watch.stop),
                 jobs=self.options.workers, watch=watch,
@@ -107,15 +107,19 @@ class Session:
 
 
 @contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM sets `stop`, the second ends it all; yields those caught."""
+def _stop_on_signals(watch: Watch) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM stops cohorts in training after the minibatch, or else whatever
+    is being done; the second ends it all. Yields those caught.
+    """
     caught: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
-        stop.set()
+        watch.stop.set()
+        if not watch.busy.is_set():
+            raise Stopped("stopped; what is finished is kept: run it again to go on")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -25,12 +26,23 @@ class Watch:
     """How a cohort in training is seen, and stopped, from outside.
 
     `steps(n)` is told of n more trial-steps done, `epoch(recorder)` of every finished epoch;
-    training ends with Stopped soon after `stop` is set.
+    training ends with Stopped soon after `stop` is set. `busy` is set while cohorts are in
+    training: at any other time a signal may stop the program where it is.
     """
 
     steps: Callable[[int], None] = lambda n: None
     epoch: Callable[[Recorder], None] = lambda recorder: None
     stop: threading.Event = field(default_factory=threading.Event)
+    busy: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def in_training(self) -> Iterator[None]:
+        """`busy` for as long as cohorts train."""
+        self.busy.set()
+        try:
+            yield
+        finally:
+            self.busy.clear()
 
 
 def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:

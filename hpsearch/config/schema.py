@@ -29,6 +29,7 @@ from hpsearch.config.kinds import (
 )
 from hpsearch.search.space import Distribution
 
+Trials = Annotated[int, Field(ge=1, le=1_000_000)]
 T = TypeVar("T")
 AnySection = TypeVar("AnySection", bound="Section")
 
@@ -162,7 +163,7 @@ class Sweep(Section):
 class Coarse(Section):
     """The first search: many trials, few epochs."""
 
-    trials: Count = _key(100, "trials in all")
+    trials: Trials = _key(100, "trials in all")
     epochs: Count = _key(5, "epochs of each")
     schedule: Schedule | None = _key(None, "in place of train.schedule")
 
@@ -170,7 +171,7 @@ class Coarse(Section):
 class Refine(Section):
     """The later searches: narrower ranges, more epochs."""
 
-    trials: Count = _key(100, "trials of each round")
+    trials: Trials = _key(100, "trials of each round")
     epochs: Count = _key(15, "epochs of each trial")
     rounds: Count = _key(3, "at most so many rounds")
     schedule: Schedule | None = _key("constant", "in place of train.schedule")
