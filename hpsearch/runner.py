@@ -238,7 +238,7 @@ class Runner:
         while missing := [
             spec for spec in stage.plan(context, _by_id(finished)) if spec.id not in finished
         ]:
-            steps = sum(spec.steps(self._rows(spec)) for spec in missing)
+            steps = sum(s.steps(len(s.view.rows or self.data.train.y)) for s in missing)
             self.view.begin(context.stage, len(missing), steps)
             tasks = cohort.tasks(missing, jobs=self.jobs)
             train = partial(train_cohort, data=self.data, watch=self.watch)
@@ -251,9 +251,6 @@ class Runner:
                         finished[result.id] = result
                         self.view.trial(result)
         return _by_id(finished)
-
-    def _rows(self, spec: TrialSpec) -> int:
-        return len(spec.view.rows or self.data.train.y)
 
     def _record(self, results: Sequence[TrialResult], before: Sequence[TrialResult]) -> None:
         """Writes finished trials, the best one's weights first: its file then promises them."""
