@@ -130,9 +130,12 @@ def search(
         name, why = ("coarse", "") if stage is SearchStage.coarse else runner.due()
         if stage is SearchStage.refine and name == "coarse":
             name = runner.refine_without_coarse()
+        if not dry_run:
+            runner.verify()
         if name is None:
-            emit(options, {"stage": None, "message": why}, f"the search is done: {why}")
-            follow(options, session.next("report"))
+            emit(options, {"stage": None, "message": why}, f"no search is due: {why}")
+            last = runner.context("refine").rounds[-1].document
+            finish(session, last.verdict, next_words(session))
             return
         if dry_run:
             rehearsal = rehearse(runner, name)

@@ -87,7 +87,7 @@ def _spec_of(runner: Runner, trial: str) -> TrialSpec:
     """The spec of a finished trial, from its own record: it trains to the same numbers again."""
     stage, _, number = trial.partition("/")
     stages = runner.store.search_stages()
-    if stage not in stages or not number.isdigit():
+    if stage not in stages or not (number.isascii() and number.isdecimal()):
         there = ", ".join(stages) or "none yet"
         raise UsageError(f"--trial {trial}: must be STAGE/ID, say coarse/41; stages here: {there}")
     found = [r for r in runner.store.results(stage) if r.id == int(number)]

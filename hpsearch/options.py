@@ -95,9 +95,13 @@ def guarded(work: Callable[[], None], *, debug: bool) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
+    except MemoryError:
+        fail("not enough memory: a smaller model.hidden or train.batch_size, or fewer --jobs", 3)
+    except OSError as error:
+        fail(f"{error}; make room, or look at the permissions", 3)
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         fail(f"a bug in hpsearch: {error!r}; the traceback is in {_crash_log()}", BUG)
 
 

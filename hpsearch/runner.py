@@ -24,12 +24,12 @@ from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.executors import as_finished
-from hpsearch.settings import check_settings, differences, run_facts, search_settings
+from hpsearch.settings import check_settings, differences, other_space, run_facts, search_settings
 from hpsearch.stages import CHECKS, gates, search
 from hpsearch.stages.context import Context, Round, Stage
 from hpsearch.store import RunStore
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Status, TrialResult, TrialSpec
+from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import CheckDocument, Document, SearchDocument, Verdict
 
 
@@ -101,7 +101,7 @@ class Runner:
         opened = context.opened
         assert opened is not None
         trials, _, _ = search.budget_of(context)
-        if opened.verdict and opened.trials >= trials and not self.force:
+        if opened.verdict and len(done) >= trials and not self.force:
             self.view.say(f"{name}: all {opened.trials} trials are done")
             self._derive(opened, done)
             return opened
@@ -128,7 +128,7 @@ class Runner:
         for name in self.store.search_stages():
             context = self.context(name)
             opened, wanted = context.opened, search.budget_of(context)[0]
-            if opened and (opened.verdict is None or opened.trials < wanted):
+            if opened and (opened.verdict is None or self.store.finished(name) < wanted):
                 return name, "it was begun and not finished"
         return search.due(self.context("refine"))
 
@@ -160,6 +160,7 @@ class Runner:
             if opened and self.store.has_results(name):
                 new = search_settings(self.config, name, self.data, list(opened.space))
                 changed |= dict.fromkeys(differences(opened.settings, new))
+                changed |= dict.fromkeys(other_space(self.config, opened))
         return list(changed)
 
     def _save(self) -> None:

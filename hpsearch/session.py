@@ -72,6 +72,10 @@ class Session:
             except Stopped as stopped:
                 stopped.exit_code = 128 + caught[0] if caught else stopped.exit_code
                 raise
+            except KeyboardInterrupt:
+                now = Stopped("stopped at once; every finished trial is kept")
+                now.exit_code = 128 + caught[0] if caught else now.exit_code
+                raise now from None
             finally:
                 view.close()
 
@@ -99,6 +103,8 @@ class Session:
         words[2:2] = [self.argument] if self.argument else []
         if self.options.run:
             words += ["--run", self.options.run]
+        if self.options.seed is not None:
+            words += ["--seed", str(self.options.seed)]
         if self.options.runs_dir != Path("runs"):
             words += ["--runs-dir", str(self.options.runs_dir)]
         for item in self.options.set_ or ():

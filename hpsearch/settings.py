@@ -16,7 +16,10 @@ from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import READS
+from hpsearch.search.space import write_space
 from hpsearch.stages.context import Stage
+from hpsearch.strictjson import plain
+from hpsearch.verdict import SearchDocument
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -89,6 +92,18 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _other_space(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return any(not any(key.startswith("search.space.") for key in side) for side in (old, new))
+
+
+def other_space(config: Config, opened: SearchDocument) -> list[str]:
+    """How the config's space, where it is meant for this stage, differs from the stage's."""
+    if config.search.round != opened.stage:
+        return []
+    written = write_space(config.search.space)
+    return [
+        f"search.space.{name} was {opened.space.get(name, 'not there')}, is {kind}"
+        for name, kind in written.items()
+        if plain(kind) != plain(opened.space.get(name))
+    ]
 
 
 def run_facts(config: Config, data: Dataset) -> dict[str, Any]:

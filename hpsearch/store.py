@@ -4,10 +4,11 @@ import csv
 import io
 import json
 import os
+import re
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         reason = error.strerror or str(error)
         raise HostError(
             f"{path}: cannot be written: {reason}; make room, or choose another folder"
@@ -127,17 +131,18 @@ class RunStore:
     def check_document(self, stage: str) -> CheckDocument | None:
         path = self.document_path(stage)
         text = self._text(path)
-        return self._read(path, text, CheckDocument.from_json) if text else None
+        return None if text is None else self._read(path, text, CheckDocument.from_json)
 
     def search_document(self, stage: str) -> SearchDocument | None:
         path = self.document_path(stage)
         text = self._text(path)
-        return self._read(path, text, SearchDocument.from_json) if text else None
+        return None if text is None else self._read(path, text, SearchDocument.from_json)
 
     def search_stages(self) -> list[str]:
         """The search stages begun, in the order of the recipe."""
-        rounds = [path.parent.name for path in self.folder.glob("refine-*/stage.json")]
-        numbered = sorted((int(n.removeprefix("refine-")), n) for n in rounds if n[7:].isdigit())
+        names = [path.parent.name for path in self.folder.glob("refine-*/stage.json")]
+        rounds = [name for name in names if re.fullmatch("refine-[0-9]+", name)]
+        numbered = sorted((int(name.removeprefix("refine-")), name) for name in rounds)
         coarse = ["coarse"] if self.document_path("coarse").exists() else []
         return coarse + [name for _, name in numbered]
 
@@ -155,11 +160,15 @@ class RunStore:
     def has_results(self, stage: str) -> bool:
         return any((self.folder / stage / "trials").glob("[0-9]*.json"))
 
+    def finished(self, stage: str) -> int:
+        """How many trials of a stage have a file."""
+        return sum(1 for _ in (self.folder / stage / "trials").glob("[0-9]*.json"))
+
     def results(self, stage: str) -> list[TrialResult]:
         """The finished trials of a stage by id."""
         found = (self.folder / stage / "trials").glob("[0-9]*.json")
         paths = sorted(found, key=lambda path: (len(path.name), path.name))
-        return [self._read(path, self._text(path), TrialResult.from_json) for path in paths]
+        return [self._read(path, self._text(path) or "", TrialResult.from_json) for path in paths]
 
     def write_weights(self, name: str, trial: int, arrays: Mapping[str, Any]) -> Path:
         """The weights of one trial, with what is needed to use them, as `name`.npz."""
@@ -191,11 +200,12 @@ class RunStore:
     def write_report(self, html: str) -> None:
         write_atomically(self.report, html.encode())
 
-    def _text(self, path: Path) -> str:
+    def _text(self, path: Path) -> str | None:
+        """The file's text; None where there is none."""
         try:
             return path.read_text("utf-8")
         except (FileNotFoundError, NotADirectoryError):
-            return ""
+            return None
         except UnicodeDecodeError as error:
             raise HostError(f"{path}: damaged (not UTF-8); {_remedy(path)}") from error
         except OSError as error:

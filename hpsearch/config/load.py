@@ -28,6 +28,8 @@ def load(found: Found, overrides: Sequence[str | Override] = ()) -> Config:
     cannot be read.
     """
     written = Written.from_file(found)
+    if found.path.name == "config.yaml" and found.path.parent.name == found.name:
+        written.values["name"] = found.name  # a run that was copied has the name of its folder
     for override in overrides:
         written.put(_parsed(override), found.cwd)
     written.values.setdefault("name", found.name)

@@ -54,7 +54,8 @@ def _within(kind: Range, low: float, high: float, *, least: float) -> Range:
     bottom, top = bottom - missing / 2, top + missing / 2
     bottom, top = bottom - max(0.0, top - old_high), top + max(0.0, old_low - bottom)
     bottom, top = max(bottom, old_low), min(top, old_high)
-    bounds = sorted((_value(kind, bottom), _value(kind, top)))
+    first, last = kind.bounds
+    bounds = sorted(min(max(_value(kind, end), first), last) for end in (bottom, top))
     return kind.with_bounds(*bounds) if bounds[0] < bounds[1] else kind
 
 

@@ -72,6 +72,8 @@ def _miswired(loss: float, probe: Probe) -> str:
         return "it is summed over the rows, not averaged"
     if abs(loss - math.log2(classes)) < 0.02:
         return "the logarithm is to base 2"
+    if not math.isfinite(loss):
+        return "the inputs are not finite"
     other = round(math.exp(min(loss, 20)))
     return (
         f"as if there were {other} classes"

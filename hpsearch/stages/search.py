@@ -9,7 +9,7 @@ from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse
 from hpsearch.stages.context import Context, Stage, majority, seed
 from hpsearch.stages.zooming import find_edges, next_space
 from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, ranking, standard_error
-from hpsearch.verdict import SearchDocument, Verdict
+from hpsearch.verdict import Edge, SearchDocument, Verdict
 
 CARRIED = 3  # trials of the last round run again, as a control for the change of epochs
 FLAGGED = ("warn", "strong", "stability")
@@ -142,6 +142,17 @@ def _conclude(context: Context, best: Sequence[TrialResult], tried: int) -> tupl
     return Verdict.PASS, said
 
 
+def _leads_on(edge: Edge, document: SearchDocument) -> bool:
+    """Whether the edge is a reason for another round: the next range reaches beyond it."""
+    if edge.strength not in ("warn", "strong") or edge.next is None:
+        return False
+    old = parse_space(document.space).get(edge.hparam)
+    if old is None or isinstance(old, Choice):
+        return False
+    low, high = old.bounds
+    return edge.next[0] < low if edge.side == "low" else edge.next[1] > high
+
+
 def _accuracy(context: Context) -> str:
     """The accuracy that goes with the searched metric."""
     balanced = context.config.search.metric == "val_balanced_accuracy"
@@ -159,10 +170,10 @@ def due(context: Context) -> tuple[str | None, str]:
         return following, "the range has been narrowed"
     if done >= refine.rounds:
         return None, f"all {refine.rounds} rounds of refine are done (search.refine.rounds)"
-    if not ranking(context.rounds[-1].results):
-        return None, "no trial of the last round finished"
+    if context.rounds[-1].document.verdict is Verdict.FAIL:
+        return None, f"{judged[-1].stage} failed: {judged[-1].message}"
     last, before = context.rounds[-1], context.rounds[-2] if len(judged) > 1 else None
-    flagged = [e for e in last.document.edges if e.strength in ("warn", "strong")]
+    flagged = [e for e in last.document.edges if _leads_on(e, last.document)]
     if flagged:
         return following, f"the best {flagged[0].hparam} lay on an edge"
     now, then = ranking(last.results), ranking(before.results) if before else []

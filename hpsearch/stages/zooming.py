@@ -1,6 +1,7 @@
 """From a stage's trials to its edges and the next space, with a reason for every range."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def _strength(
             "training diverges above it: not a larger rate but normalised inputs, a smaller"
             " initialisation or a warm-up would let it rise"
         )
-    return "warn", "the optimum may lie beyond: the next range is widened there"
+    return "warn", "the optimum may lie beyond"
 
 
 def _explored_beyond(
@@ -166,18 +167,20 @@ def _next_range(
     for edge in edges:
         if edge.hparam == name and edge.strength == "warn":
             side: Side = "high" if edge.side == "high" else "low"
-            wider = widen(narrowed, kind, side, limit=limit if side == "high" else None)
-            if _allowed(context, name, wider):
+            cap = limit if side == "high" else None
+            wider = _wider(context, name, partial(widen, narrowed, kind, side, limit=cap))
+            if wider:
                 return wider, f"{reason}; widened {edge.side}: the best lies on that edge"
             return narrowed, f"{reason}; {name} can go no further {edge.side}"
     return narrowed, reason
 
 
-def _allowed(context: Context, name: str, kind: Range) -> bool:
-    """Whether the config's limits admit both bounds."""
+def _wider(context: Context, name: str, widened: Callable[[], Range]) -> Range | None:
+    """The widened range, or None where the kind's or the config's limits do not admit it."""
     try:
-        for bound in kind.bounds:
+        wider = widened()
+        for bound in wider.bounds:
             context.config.with_hparams({name: bound})
-    except (ValidationError, ValueError):
-        return False
-    return True
+    except (ValidationError, ValueError, OverflowError):
+        return None
+    return wider
