@@ -136,13 +136,21 @@ def test_what_needs_no_learning_depends_on_the_metric(
 def test_refining_ends_where_nothing_is_gained_and_no_edge_flagged(
     context, gain, strengths, goes_on
 ):
-    edges = tuple(Edge("learning_rate", "high", s, 0.99, {}, "") for s in strengths)
-    rounds = [
-        Round(SearchDocument("coarse", Verdict.PASS, 1), [trial(0, 0.8)]),
-        Round(SearchDocument("refine-1", Verdict.PASS, 1, edges=edges), [trial(0, 0.8 + gain)]),
-    ]
+    space = {"learning_rate": {"log_uniform": [1e-3, 1e-1]}}
+
+    def rounds_with(following):
+        edges = tuple(
+            Edge("learning_rate", "high", s, 0.99, {}, "", (1e-3, following)) for s in strengths
+        )
+        last = SearchDocument("refine-1", Verdict.PASS, 1, edges=edges, space=space)
+        first = Round(SearchDocument("coarse", Verdict.PASS, 1), [trial(0, 0.8)])
+        return [first, Round(last, [trial(0, 0.8 + gain)])]
+
+    rounds = rounds_with(following=1.0)
     more = context("refine", "search.refine.rounds=5", rounds=rounds)
     assert search.due(more)[0] == ("refine-2" if goes_on else None)
+    stuck = context("refine", "search.refine.rounds=5", rounds=rounds_with(following=1e-1))
+    assert search.due(stuck)[0] == ("refine-2" if gain == 0.1 else None), "no range to go on in"
     assert search.due(context("refine", "search.refine.rounds=1", rounds=rounds))[0] is None
 
 
