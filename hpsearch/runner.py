@@ -24,7 +24,13 @@ from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.executors import as_finished
-from hpsearch.settings import check_settings, differences, other_space, run_facts, search_settings
+from hpsearch.settings import (
+    check_settings,
+    differences,
+    run_facts,
+    search_settings,
+    space_differences,
+)
 from hpsearch.stages import CHECKS, gates, search
 from hpsearch.stages.context import Context, Round, Stage
 from hpsearch.store import RunStore
@@ -160,7 +166,7 @@ class Runner:
             if opened and self.store.has_results(name):
                 new = search_settings(self.config, name, self.data, list(opened.space))
                 changed |= dict.fromkeys(differences(opened.settings, new))
-                changed |= dict.fromkeys(other_space(self.config, opened))
+                changed |= dict.fromkeys(space_differences(self.config, opened))
         return list(changed)
 
     def _save(self) -> None:

@@ -56,8 +56,6 @@ def search_settings(
         key: value for key, value in flat.items()
         if key.startswith(("model.", "train.")) and key not in idle
     }  # fmt: skip
-    if config.search.round == stage:
-        used |= {key: value for key, value in flat.items() if key.startswith("search.space.")}
     name = "search.coarse" if stage == "coarse" else "search.refine"
     own = {f"{name}.epochs": part.epochs, "seed": config.seed, "data": data.fingerprint}
     return {**used, **own, "search.metric": config.search.metric,
@@ -76,34 +74,28 @@ def _unread(config: Config, schedule: str, searched: Sequence[str]) -> set[str]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed, a phrase per key: `train.batch_size was 100, is 200`.
-
-    A space stands on one side only where the config's space was meant for another stage; that
-    is no change.
-    """
+    """What changed, a phrase per key: `train.batch_size was 100, is 200`."""
     return [
         "the data, its split or its preprocessing" if key == "data"
         else f"{key} was {old.get(key, 'not there')}, is {new.get(key, 'not there')}"
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key)
-        and not (key.startswith("search.space.") and _other_space(old, new))
     ]  # fmt: skip
 
 
-def _other_space(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return any(not any(key.startswith("search.space.") for key in side) for side in (old, new))
-
-
-def other_space(config: Config, opened: SearchDocument) -> list[str]:
-    """How the config's space, where it is meant for this stage, differs from the stage's."""
+def space_differences(config: Config, opened: SearchDocument) -> list[str]:
+    """How the config's space differs from the one that a stage was begun with, where it is meant
+    for this stage. A learning rate left out is the sweep's, and no difference.
+    """
     if config.search.round != opened.stage:
         return []
-    written = write_space(config.search.space)
-    return [
-        f"search.space.{name} was {opened.space.get(name, 'not there')}, is {kind}"
-        for name, kind in written.items()
-        if plain(kind) != plain(opened.space.get(name))
-    ]
+    began = plain(opened.space)
+    written = {"learning_rate": began.get("learning_rate"), **write_space(config.search.space)}
+    names = {f"search.space.{name}": name for name in {*began, *written}}
+    return differences(
+        {key: began.get(name) for key, name in names.items()},
+        {key: plain(written.get(name)) for key, name in names.items()},
+    )
 
 
 def run_facts(config: Config, data: Dataset) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from hpsearch.executors import as_finished
 from hpsearch.lockstep import Lockstep, Scores
 from hpsearch.nn import gradcheck
 from hpsearch.recorder import Recorder
-from hpsearch.settings import check_settings, differences, search_settings
+from hpsearch.search.space import write_space
+from hpsearch.settings import check_settings, differences, search_settings, space_differences
 from hpsearch.stages import CHECKS, RECIPE, data, sanity, search
 from hpsearch.stages.context import Context, Round
 from hpsearch.store import RunStore, write_atomically
@@ -255,8 +256,6 @@ SPACE = "search.space.momentum={uniform: [0.1, 0.9]}"
         ("coarse", [], [], "train.epochs=3", False),
         ("coarse", [], [], "search.refine.epochs=3", False),
         ("refine-2", [], [], "search.refine.epochs=3", True),
-        ("coarse", [], [], SPACE, True),
-        ("refine-1", [], [], SPACE, False),
     ],
 )
 def test_what_trials_depend_on_counts_and_nothing_else(
@@ -267,6 +266,22 @@ def test_what_trials_depend_on_counts_and_nothing_else(
         for given in (base, [*base, change])
     )
     assert bool(differences(old, new)) == counts
+
+
+@pytest.mark.parametrize(
+    "change, differs",
+    [
+        ((), False),
+        ((SPACE,), True),  # one more than the stage was begun with
+        (("search.space={weight_decay: {log_uniform: [1e-6, 1]}}",), False),  # the sweep's rate
+        (("search.space={learning_rate: {log_uniform: [1e-4, 1]}}",), True),  # one fewer
+        (("search.space.weight_decay={log_uniform: [1e-6, 2]}",), True),
+        ((SPACE, "search.round=refine-1"), False),  # meant for another stage
+    ],
+)
+def test_a_space_is_compared_with_the_one_its_stage_was_begun_with(tmp_path, change, differs):
+    opened = SearchDocument("coarse", None, 9, space=write_space(config(tmp_path).search.space))
+    assert bool(space_differences(config(tmp_path, *change), opened)) == differs
 
 
 def test_the_sampler_is_among_the_settings_of_a_search(tmp_path, digits):

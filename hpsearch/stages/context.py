@@ -69,13 +69,13 @@ class Stage:
     """A stage of the recipe. `plan` says which trials it wants, given those that are done: it is
     asked again until it wants no more; `judge` concludes from them. Both are pure.
 
-    `sections` are the parts of the config that it depends on.
+    `sections` are the parts of the config that a checking stage depends on.
     """
 
     name: str
     plan: Plan
     judge: Judge
-    sections: tuple[str, ...]
+    sections: tuple[str, ...] = ()
 
 
 def seed(run: int, stage: str, trial: int) -> int:

@@ -1,6 +1,7 @@
 """The search stages: coarse, then refine as often as its rule asks (CS231n steps 4, 5 and 7)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hpsearch.errors import GateError
@@ -13,7 +14,6 @@ from hpsearch.verdict import Edge, SearchDocument, Verdict
 
 CARRIED = 3  # trials of the last round run again, as a control for the change of epochs
 FLAGGED = ("warn", "strong", "stability")
-SECTIONS = ("data", "model", "train", "seed", "search.metric", "search.sampler")
 
 
 def space_of(context: Context) -> dict[str, Distribution]:
@@ -98,6 +98,7 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
     space, best = space_of(context), ranking(done)
     edges = find_edges(context, space, done, best) if best else []
     following, reasons = next_space(context, space, done, best, edges) if best else (space, {})
+    edges = [replace(e, next=getattr(following[e.hparam], "bounds", None)) for e in edges]
     counts = {str(status): sum(r.status is status for r in done) for status in Status}
     trials, epochs, _ = budget_of(context)
     verdict, message = _conclude(context, best, len(done))
@@ -183,8 +184,9 @@ def due(context: Context) -> tuple[str | None, str]:
         if gain < error:
             less = f"gained {gain:.3f}, less than the standard error {error:.3f}"
             return None, f"no edge is flagged, and the last round {less}"
-    return following, "the last round gained more than the standard error"
+        return following, f"the last round gained {gain:.3f}, more than the standard error"
+    return following, "there is no earlier round to compare the last one with"
 
 
-COARSE = Stage("coarse", plan, judge, SECTIONS)
-REFINE = Stage("refine", plan, judge, SECTIONS)
+COARSE = Stage("coarse", plan, judge)
+REFINE = Stage("refine", plan, judge)

@@ -139,18 +139,15 @@ def error_of(best: TrialResult, context: Context) -> float:
 
 def next_space(
     context: Context, space: Space, done: Sequence[TrialResult], best: Sequence[TrialResult],
-    edges: list[Edge],
+    edges: Sequence[Edge],
 ) -> tuple[dict[str, Distribution], dict[str, str]]:  # fmt: skip
-    """The next round's space and the reason for each range; puts the ranges into `edges`."""
+    """The next round's space, and the reason for each range."""
     mask = survivors(np.array([r.score for r in best]), error_of(best[0], context))
     top = [r for r, kept in zip(best, mask, strict=True) if kept]
     following, reasons = {}, {}
     for name, kind in space.items():
         limit = diverging_limit(context, name, done)
         following[name], reasons[name] = _next_range(context, name, kind, top, edges, limit)
-    for number, edge in enumerate(edges):
-        bounds = getattr(following[edge.hparam], "bounds", None)
-        edges[number] = Edge(**{**vars(edge), "next": bounds})
     return following, reasons
 
 
