@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from hpsearch.data import Dataset, Rows
 from hpsearch.nn.activations import Array
 from hpsearch.nn.losses import mean_rows, softmax_cross_entropy
-from hpsearch.nn.mlp import Params, Tape, backward, forward, initialize
+from hpsearch.nn.mlp import Tape, backward, forward
+from hpsearch.nn.net import initialize
 from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates, flush
-from hpsearch.nn.optimizers import step as optimizer_step
+from hpsearch.nn.params import Memory
+from hpsearch.nn.products import batch
 from hpsearch.nn.schedules import SCHEDULES, Decay
 from hpsearch.trial import TrialSpec
 
@@ -39,9 +41,7 @@ class Lockstep:
         self.optimizer = OPTIMIZERS[specs[0].optimizer]
         self.schedule = SCHEDULES[specs[0].schedule]
         flat = np.stack([initialize(s.net, np.random.default_rng([s.seed, 1])) for s in specs])
-        self.params = Params.over(flat.astype(dtype), self.net)
-        self.grads = Params.over(np.empty_like(self.params.flat), self.net)
-        self.state = tuple(np.zeros_like(self.params.flat) for _ in range(self.optimizer.slots))
+        self.memory = Memory(self.net, flat.astype(dtype), slots=self.optimizer.slots)
         self.base = CohortRates(
             *(np.array([getattr(s.rates, name) for s in specs]) for name in CohortRates._fields)
         )
@@ -51,7 +51,7 @@ class Lockstep:
     @property
     def size(self) -> int:
         """K."""
-        return len(self.params.flat)
+        return self.memory.size
 
     def rates(self, epoch: float) -> CohortRates:
         """The rates in force at `epoch` (a fraction within an epoch), the schedule applied."""
@@ -65,27 +65,22 @@ class Lockstep:
 
         With `measure`, `update_ratio` is set to |update| / |weights| of this step.
         """
-        before = self.params.flat.copy() if measure else None
-        tape = self._tape(len(y))
-        logits = forward(self.net, self.params, x, tape)
-        losses = softmax_cross_entropy(logits, y, tape.grad[-1])
-        backward(self.net, self.params, self.grads, x, tape)
+        memory, tape, inputs = self.memory, self._tape(len(y)), batch(x)
+        before = [w.copy() for w in memory.params.weights] if measure else None
+        logits = forward(self.net, memory.params, inputs, tape)
+        losses = softmax_cross_entropy(logits, y, gradient=True)
+        backward(self.net, memory.params, memory.grads, inputs, tape)
         self.t += 1
-        optimizer_step(
-            self.optimizer, self.params.flat, self.grads.flat, self.state, self.rates(epoch),
-            t=self.t, n_weights=self.net.n_weights,
-        )  # fmt: skip
+        self.optimizer.step(memory, self.rates(epoch), self.t)
         if self.t % FLUSH == 0:
-            flush(self.params.flat, *self.state)
+            flush(memory)
         if before is not None:
             self.update_ratio = self._update_ratio(before)
         return mean_rows(losses)
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Trials outside `mask` (K,) leave; the others' arrays close ranks."""
-        self.params = Params.over(self.params.flat[mask], self.net)
-        self.grads = Params.over(self.grads.flat[mask], self.net)
-        self.state = tuple(array[mask] for array in self.state)
+        self.memory.keep(mask)
         self.base = CohortRates(*(rate[mask] for rate in self.base))
         self.update_ratio = self.update_ratio[mask]
         self._tapes.clear()
@@ -97,23 +92,19 @@ class Lockstep:
         right = np.zeros((self.size, data.n_classes))
         for start in range(0, len(rows.y), CHUNK):
             part = slice(start, start + CHUNK)
-            x = data.batch(rows, part, self.dtype)
-            y = rows.y[part]
-            logits = forward(
-                self.net, self.params, np.zeros_like(x) if zero else x, self._tape(len(y))
-            )
-            for k, correct in enumerate(logits.argmax(axis=-1) == y):
-                right[k] += np.bincount(y[correct], minlength=data.n_classes)
+            x, y = data.batch(rows, part, self.dtype), rows.y[part]
+            inputs = batch(np.zeros_like(x) if zero else x)
+            logits = forward(self.net, self.memory.params, inputs, self._tape(len(y)))
+            right += (logits.argmax(axis=1) == y) @ np.eye(data.n_classes)[y]
             loss += mean_rows(softmax_cross_entropy(logits, y)) * len(y)
         recall = right[:, counts > 0] / counts[counts > 0]
         balanced = np.array([row.mean() for row in recall])
         return Scores(loss / len(rows.y), right.sum(axis=1) / len(rows.y), balanced)
 
-    def _update_ratio(self, before: Array) -> NDArray[np.float64]:
-        """|update| / |weights| since `before` (K, P), (K,): the largest over a trial's layers."""
-        layers = list(zip(self.params.weights, Params.over(before, self.net).weights, strict=True))
-        ratios = [max(_ratio(w[k], was[k]) for w, was in layers) for k in range(self.size)]
-        return np.array(ratios)
+    def _update_ratio(self, before: list[Array]) -> NDArray[np.float64]:
+        """|update| / |weights| since `before`, (K,): the largest over a trial's layers."""
+        layers = zip(self.memory.params.weights, before, strict=True)
+        return np.asarray(np.max([_ratio(w - was, was) for w, was in layers], axis=0))
 
     def _tape(self, rows: int) -> Tape:
         if rows not in self._tapes:
@@ -121,7 +112,15 @@ class Lockstep:
         return self._tapes[rows]
 
 
-def _ratio(new: Array, old: Array) -> float:
-    size = float(np.linalg.norm(old.astype(np.float64)))
-    change = float(np.linalg.norm((new - old).astype(np.float64)))
-    return change / size if size > 0 else float(change > 0)
+def _ratio(change: Array, old: Array) -> NDArray[np.float64]:
+    """|change| / |old| of each trial, (K,); of weights that were all 0 it is 1, or 0 if they are
+    still.
+    """
+    new, size = (_length(array.reshape(len(array), 1, -1)) for array in (change, old))
+    return np.where(size > 0, new / np.where(size > 0, size, 1), np.sign(new))
+
+
+def _length(rows: Array) -> NDArray[np.float64]:
+    """The Euclidean norm of each of (K, 1, n)."""
+    squares: Array = np.matmul(rows, rows.swapaxes(1, 2))
+    return np.sqrt(squares[:, 0, 0], dtype=np.float64)

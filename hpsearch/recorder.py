@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.lockstep import Lockstep, Scores
+from hpsearch.nn.activations import Array
 from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
 
 # Times the first loss (CS231n lecture 6: "if the cost is ever > 3 * original cost"), or times
@@ -35,7 +36,7 @@ class Recorder:
         self._epoch_loss, self._epoch_rows = np.zeros(len(specs)), 0
         self._lost: dict[int, tuple[int, str]] = {}
         self._best_epoch: list[int | None] = [None] * len(specs)
-        self._best_weights = cohort.params.flat.copy()
+        self._best_weights: list[Array | None] = [None] * len(specs)
 
     def loss(self, loss: NDArray[np.float64], rows: int) -> None:
         """Takes a step's losses (K,) down, and the trials that diverged out of the cohort."""
@@ -80,7 +81,7 @@ class Recorder:
             best is None or sign * curve[-1] > sign * curve[best - 1]
         ):
             self._best_epoch[place] = len(curve)
-            self._best_weights[place] = self.cohort.params.flat[k]
+            self._best_weights[place] = self.cohort.memory.flat(k)
 
     def _drop(self, lost: NDArray[np.bool_], reason: str) -> None:
         if lost.any():
@@ -97,9 +98,8 @@ class Recorder:
         done = [r for r in results if r.status is Status.DONE]
         best = max(done, key=lambda r: r.rank, default=None)
         for place, result in enumerate(results):
-            if result is best and result.best_epoch:
-                weights = self._best_weights[place].copy()
-                results[place] = replace(result, weights=weights)
+            if result is best:
+                results[place] = replace(result, weights=self._best_weights[place])
         return results
 
     def _result(self, place: int, seconds: float) -> TrialResult:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.nn.mlp import Net
+from hpsearch.nn.net import Net
 from hpsearch.nn.optimizers import RATES
 from hpsearch.search.space import Value
 from hpsearch.strictjson import plain

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hpsearch.data import Dataset, Source, load
-from hpsearch.nn.mlp import Net
+from hpsearch.nn.net import Net
 from hpsearch.trial import Budget, Rates, TrialSpec
 
 

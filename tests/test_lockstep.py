@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpsearch.cohort import Task, tasks
-from hpsearch.data import Source, load, minibatches
+from hpsearch.data import Dataset, Rows, Source, load, minibatches, preprocess
 from hpsearch.executors import executor
 from hpsearch.lockstep import FLUSH, Lockstep
+from hpsearch.nn import products
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.nn.mlp import Net, initialize
+from hpsearch.nn.net import Net, initialize
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
 from hpsearch.training import Watch, train_cohort
@@ -77,6 +78,47 @@ def test_alone_or_in_company(
     specs.insert(min(position, len(specs)), watched)
     together = {r.id: r for r in train(specs, data)}
     assert bits(together[99]) == bits(train([watched], data)[0])
+
+
+@pytest.mark.parametrize("hidden, batch", [((20,), 100), ((64,), 37), ((20, 7), 100)])
+def test_alone_or_in_company_where_the_first_layer_is_wide(hidden, batch):
+    """Many inputs: the cohort's first layer is one matrix, if its bits are those of K alone."""
+    rng = np.random.default_rng(0)
+    rows = Rows(rng.integers(0, 256, (200, 1500), np.uint8), rng.integers(0, 10, 200))
+    fitted = preprocess.fit(rows.x, None, "feature", "standard")
+    names = tuple(map(str, range(1500)))
+    data = Dataset(rows, rows, None, names[:10], names, None, fitted, "")
+    shape = {"data": data, "hidden": hidden, "batch_size": batch}
+    specs = [spec(n, 10.0 ** (n - 5), **shape) for n in range(9)]
+    together = train(specs, data)
+    assert {r.status for r in together} == {Status.DONE, Status.DIVERGED}
+    for number in (0, 3, 8):
+        assert bits(together[number]) == bits(train([specs[number]], data)[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    trials=st.integers(2, 9), outputs=st.integers(1, 70), inputs=st.integers(1, 2000),
+    rows=st.integers(1, 130), double=st.booleans(),
+)  # fmt: skip
+def test_the_products_of_the_first_layer_are_those_of_each_trial(
+    trials, outputs, inputs, rows, double
+):
+    rng = np.random.default_rng(inputs)
+    dtype = np.float64 if double else np.float32
+    w, dz, x = (rng.standard_normal(shape).astype(dtype) for shape in
+                ((trials, outputs, inputs), (trials, outputs, rows), (rows, inputs)))  # fmt: skip
+    z, g, shared = np.empty_like(dz), np.empty_like(w), products.batch(x)
+    products.project(w, shared, z)
+    products.correlate(dz, shared, g)
+    for k in range(trials):
+        mine, my_g = np.empty_like(z[:1]), np.empty_like(g[:1])
+        products.project(w[k : k + 1].copy(), shared, mine)
+        products.correlate(dz[k : k + 1].copy(), shared, my_g)
+        assert z[k].tobytes() == mine.tobytes() and g[k].tobytes() == my_g.tobytes()
+    tolerance = 1e-3 if dtype == np.float32 else 1e-9
+    np.testing.assert_allclose(z, w @ x.T, atol=tolerance)
+    np.testing.assert_allclose(g, dz @ x, atol=tolerance)
 
 
 def test_weights_are_the_same_bits_too():
@@ -146,7 +188,7 @@ def test_the_accuracy_of_an_evaluation_is_that_of_its_predictions():
     d, h, c = DIGITS.inputs, 20, DIGITS.n_classes
     w1, w2, b1, b2 = np.split(result.weights, np.cumsum([d * h, h * c, h]))
     x = DIGITS.batch(DIGITS.validation, slice(None))
-    logits = np.maximum(x @ w1.reshape(d, h) + b1, 0) @ w2.reshape(h, c) + b2
+    logits = np.maximum(x @ w1.reshape(h, d).T + b1, 0) @ w2.reshape(c, h).T + b2
     y = DIGITS.validation.y
     assert result.curves.val_accuracy[-1] == (logits.argmax(1) == y).mean()
     recalls = [(logits.argmax(1) == y)[y == k].mean() for k in range(c)]
@@ -163,7 +205,7 @@ def test_decay_that_kills_the_weights_leaves_no_denormals():
     x, y = DIGITS.batch(DIGITS.train, slice(0, 100)), DIGITS.train.y[:100]
     for _ in range(40 * FLUSH):
         cohort.step(x, y, 0.0)
-    weights = cohort.params.flat[0, : cohort.net.n_weights]
+    weights = cohort.memory.flat(0)[: cohort.net.n_weights]
     assert (weights == 0).any()
     assert (np.abs(weights[weights != 0]) > np.finfo(np.float32).tiny).all()
 
@@ -177,7 +219,7 @@ def test_a_plain_loop_in_double_precision_trains_to_the_same_curve():
     d, h, c = trial.net.sizes
     flat = initialize(trial.net, np.random.default_rng([trial.seed, 1]))
     w1, w2, b1, b2 = np.split(flat, np.cumsum([d * h, h * c, h]))
-    w1, w2 = w1.reshape(d, h), w2.reshape(h, c)
+    w1, w2 = w1.reshape(h, d).T, w2.reshape(c, h).T
     x, y = DIGITS.batch(DIGITS.train, slice(None), np.float64), DIGITS.train.y
     curve = []
     for epoch in range(4):

@@ -7,8 +7,11 @@ from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.gradcheck import check_gradient, loss_and_gradient
 from hpsearch.nn.initializers import INITIALIZERS
 from hpsearch.nn.losses import softmax_cross_entropy
-from hpsearch.nn.mlp import Net, Params, Tape, forward, initialize
-from hpsearch.nn.optimizers import BLOCK, OPTIMIZERS, CohortRates, blocks, step
+from hpsearch.nn.mlp import Tape, forward
+from hpsearch.nn.net import Net, initialize
+from hpsearch.nn.optimizers import BLOCK, OPTIMIZERS, CohortRates, blocks
+from hpsearch.nn.params import Memory, Params
+from hpsearch.nn.products import batch
 from hpsearch.nn.schedules import SCHEDULES, Decay
 
 
@@ -23,10 +26,10 @@ def test_toy_net_of_cs231n_assignment_1():
     x = 10 * np.random.RandomState(1).randn(5, 4)
     y = np.array([0, 1, 2, 2, 1])
     net = Net((4, 10, 3))
-    flat = np.concatenate([w1.ravel(), w2.ravel(), np.zeros(13)])
+    flat = np.concatenate([w1.T.ravel(), w2.T.ravel(), np.zeros(13)])
     tape = Tape.for_(net, 1, 5, np.float64)
-    scores = forward(net, Params.over(flat[None], net), x, tape)
-    np.testing.assert_allclose(scores[0, 0], [-0.81233741, -1.27654624, -0.70335995], atol=1e-8)
+    scores = forward(net, Params.over(flat[None], net), batch(x), tape)
+    np.testing.assert_allclose(scores[0, :, 0], [-0.81233741, -1.27654624, -0.70335995], atol=1e-8)
     assert loss_and_gradient(net, flat, x, y, 0.0)[0] == pytest.approx(1.26585705, abs=1e-8)
     assert loss_and_gradient(net, flat, x, y, 0.1)[0] == pytest.approx(1.30378789133, abs=1e-10)
 
@@ -34,46 +37,58 @@ def test_toy_net_of_cs231n_assignment_1():
 def test_linspace_net_of_cs231n_assignment_2():
     net = Net((5, 50, 7))
     flat = np.concatenate([
-        np.linspace(-0.7, 0.3, 250), np.linspace(-0.3, 0.4, 350),
+        np.linspace(-0.7, 0.3, 250).reshape(5, 50).T.ravel(),
+        np.linspace(-0.3, 0.4, 350).reshape(50, 7).T.ravel(),
         np.linspace(-0.1, 0.9, 50), np.linspace(-0.9, 0.1, 7),
     ])  # fmt: skip
     x, y = np.linspace(-5.5, 4.5, 15).reshape(5, 3).T.copy(), np.array([0, 5, 1])
     tape = Tape.for_(net, 1, 3, np.float64)
-    scores = forward(net, Params.over(flat[None], net), x, tape)
-    np.testing.assert_allclose(scores[0, 0, :3], [11.53165108, 12.2917344, 13.05181771], rtol=1e-8)
+    scores = forward(net, Params.over(flat[None], net), batch(x), tape)
+    np.testing.assert_allclose(scores[0, :3, 0], [11.53165108, 12.2917344, 13.05181771], rtol=1e-8)
     assert loss_and_gradient(net, flat, x, y, 0.0)[0] == pytest.approx(3.4702243556, abs=1e-10)
     assert loss_and_gradient(net, flat, x, y, 1.0)[0] == pytest.approx(26.5948426952, abs=1e-9)
 
 
-def _one_update(optimizer, w, g, state, rates, t):
-    step(OPTIMIZERS[optimizer], w, g, state, rates, t=t, n_weights=w.shape[1])
-    return w
+def _memory(optimizer, w, *state):
+    """One trial of one layer whose weights are `w` (n,), with one bias of 1."""
+    slots = OPTIMIZERS[optimizer].slots
+    memory = Memory(Net((len(w), 1)), np.append(w, 1.0)[None], slots=slots)
+    for row, values in enumerate(state, 1):
+        memory.tensors[0][row, 0] = values
+    return memory
+
+
+def _one_update(optimizer, memory, g, rates, t, bias_g=0.0):
+    memory.grads.weights[0][:] = g
+    memory.grads.biases[0][:] = bias_g
+    OPTIMIZERS[optimizer].step(memory, rates, t)
+    return memory.params.weights[0][0, 0]
 
 
 def test_momentum_of_cs231n_assignment_2():
-    w, g = np.linspace(-0.4, 0.6, 20)[None].copy(), np.linspace(-0.6, 0.4, 20)[None].copy()
-    v = np.linspace(0.6, 0.9, 20)[None].copy()
-    w = _one_update("momentum", w, g, (v,), _rates(learning_rate=1e-3, momentum=0.9), 1)
+    memory = _memory("momentum", np.linspace(-0.4, 0.6, 20), np.linspace(0.6, 0.9, 20))
+    rates = _rates(learning_rate=1e-3, momentum=0.9)
+    w = _one_update("momentum", memory, np.linspace(-0.6, 0.4, 20), rates, 1)
     expected = [0.1406, 0.20738947, 0.27417895, 0.34096842, 0.40775789]
-    np.testing.assert_allclose(w[0, :5], expected, atol=1e-8)
+    np.testing.assert_allclose(w[:5], expected, atol=1e-8)
 
 
 def test_adam_of_cs231n_assignment_2():
-    w, g = np.linspace(-0.4, 0.6, 20)[None].copy(), np.linspace(-0.6, 0.4, 20)[None].copy()
-    state = (np.linspace(0.6, 0.9, 20)[None].copy(), np.linspace(0.7, 0.5, 20)[None].copy())
+    state = (np.linspace(0.6, 0.9, 20), np.linspace(0.7, 0.5, 20))
+    memory = _memory("adam", np.linspace(-0.4, 0.6, 20), *state)
     rates = _rates(learning_rate=1e-2, beta1=0.9, beta2=0.999, epsilon=1e-8)
-    w = _one_update("adam", w, g, state, rates, 6)
+    w = _one_update("adam", memory, np.linspace(-0.6, 0.4, 20), rates, 6)
     expected = [-0.40094747, -0.34836187, -0.29577703, -0.24319299, -0.19060977]
-    np.testing.assert_allclose(w[0, :5], expected, atol=1e-8)
+    np.testing.assert_allclose(w[:5], expected, atol=1e-8)
 
 
 def test_nesterov_is_momentum_looking_ahead(rng):
     """On f(w) = w^2/2: evaluating the gradient at w + mu v gives the same iterates, shifted."""
     rates = _rates(learning_rate=0.1, momentum=0.8)
-    w, v = rng.standard_normal((1, 6)), np.zeros((1, 6))
-    plain, velocity = w.copy(), np.zeros((1, 6))
+    plain, velocity = rng.standard_normal(6), np.zeros(6)
+    memory = _memory("nesterov", plain)
     for t in range(1, 6):
-        _one_update("nesterov", w, w.copy(), (v,), rates, t)
+        w = _one_update("nesterov", memory, memory.params.weights[0].copy(), rates, t)
         ahead = plain + 0.8 * velocity
         velocity = 0.8 * velocity - 0.1 * ahead
         plain += velocity
@@ -83,22 +98,34 @@ def test_nesterov_is_momentum_looking_ahead(rng):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_descends_and_decays_weights_alone(name, rng):
     rates = _rates(learning_rate=0.05, momentum=0.9, beta1=0.9, beta2=0.999, epsilon=1e-8)
-    w = rng.standard_normal((1, 8))
-    state = tuple(np.zeros_like(w) for _ in range(OPTIMIZERS[name].slots))
-    before = float((w**2).sum())
+    memory = _memory(name, rng.standard_normal(8))
+    before = float((memory.params.weights[0] ** 2).sum())
     for t in range(1, 20):
-        _one_update(name, w, 2 * w, state, rates, t)
+        w = _one_update(name, memory, 2 * memory.params.weights[0].copy(), rates, t)
     assert float((w**2).sum()) < 0.9 * before
-    w, decaying = np.ones((1, 8)), rates._replace(weight_decay=np.array([0.5]))
-    state = tuple(np.zeros_like(w) for _ in range(OPTIMIZERS[name].slots))
-    step(OPTIMIZERS[name], w, np.zeros_like(w), state, decaying, t=1, n_weights=5)
-    assert (w[0, :5] < 1).all() and (w[0, 5:] == 1).all()
+    memory, decaying = _memory(name, np.ones(8)), rates._replace(weight_decay=np.array([0.5]))
+    assert (_one_update(name, memory, 0.0, decaying, 1) < 1).all()
+    assert (memory.params.biases[0] == 1).all()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_decay_is_the_gradient_of_half_its_square(name, rng):
+    """A decay of 0.3 and the gradient g move the weights as no decay and g + 0.3 w do."""
+    rates = _rates(learning_rate=0.05, momentum=0.9, beta1=0.9, beta2=0.999, epsilon=1e-8)
+    decaying = rates._replace(weight_decay=np.array([0.3]))
+    start = rng.standard_normal(8)
+    one, other = _memory(name, start), _memory(name, start)
+    for t in range(1, 6):
+        g = rng.standard_normal(8)
+        _one_update(name, one, g, decaying, t, bias_g=0.7)
+        _one_update(name, other, g + 0.3 * other.params.weights[0][0, 0], rates, t, bias_g=0.7)
+        np.testing.assert_allclose(one.flat(0), other.flat(0), atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(1, 10), (3, BLOCK), (7, 100), (2, BLOCK + 5), (40, 5000)])
 def test_blocks_cover_everything_once(shape):
     seen = np.zeros(shape, int)
-    for rows, columns in blocks(shape[0], 0, shape[1]):
+    for rows, columns in blocks(*shape):
         seen[rows, columns] += 1
         assert seen[rows, columns].size <= BLOCK
     assert (seen == 1).all()
@@ -119,7 +146,7 @@ def test_backpropagation_agrees_with_finite_differences(activation, sizes, decay
 def test_gradient_check_sees_a_wrong_gradient(rng, monkeypatch):
     relu = ACTIVATIONS["relu"]
 
-    def leaky(grad, a, z):
+    def leaky(grad, a):
         grad *= np.where(a > 0, 1.0, 0.3)
 
     monkeypatch.setitem(ACTIVATIONS, "relu", relu._replace(backward=leaky))
@@ -142,16 +169,16 @@ def test_backward_is_the_derivative_of_forward(activation):
 
     pair.forward(z, a)
     slope = np.ones_like(z)
-    pair.backward(slope, a, z.copy())
+    pair.backward(slope, a)
     np.testing.assert_allclose(slope, (f(z + h) - f(z - h)) / (2 * h), atol=1e-8)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10, 40])
 def test_softmax_cross_entropy_of_nothing_is_log_c_and_survives_huge_logits(classes, rng):
     labels = rng.integers(0, classes, 7)
-    losses = softmax_cross_entropy(np.zeros((2, 7, classes)), labels)
+    losses = softmax_cross_entropy(np.zeros((2, classes, 7)), labels)
     np.testing.assert_allclose(losses, np.log(classes))
-    huge = rng.standard_normal((2, 7, classes)) * 1e4
+    huge = rng.standard_normal((2, classes, 7)) * 1e4
     assert np.isfinite(softmax_cross_entropy(huge, labels)).all()
 
 
@@ -160,7 +187,7 @@ def test_initializers_have_the_spread_they_promise(name, rng):
     draw, scale = INITIALIZERS[name]
     w = draw(rng, 400, 300, scale)
     expected = {"constant": 0.0, "small": 0.01, "xavier": 400**-0.5, "kaiming": (2 / 400) ** 0.5}
-    assert w.shape == (400, 300)
+    assert w.shape == (300, 400)
     assert w.std() == pytest.approx(expected[name], rel=0.02)
 
 

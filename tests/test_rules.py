@@ -16,13 +16,14 @@ from lecture import COARSE, REFINED
 from test_runner import runner
 from test_stages import conclude, config, lecture_results, result, verdicts
 
-from hpsearch import cohort, lockstep
+from hpsearch import cohort
 from hpsearch.cohort import Task
 from hpsearch.data import Rows
 from hpsearch.errors import GateError, HostError
 from hpsearch.executors import as_finished
 from hpsearch.lockstep import Lockstep, Scores
-from hpsearch.nn import gradcheck
+from hpsearch.nn import gradcheck, optimizers
+from hpsearch.nn.params import Memory
 from hpsearch.recorder import Recorder
 from hpsearch.search.space import write_space
 from hpsearch.settings import check_settings, differences, search_settings, space_differences
@@ -409,24 +410,27 @@ def test_the_gradient_of_the_decay_is_checked(tmp_path, digits, monkeypatch, sha
     assert checked(tmp_path, digits, "train.weight_decay=1")["gradient-check"] == verdict
 
 
+def _forget(monkeypatch):
+    plain = optimizers.Linear.step
+
+    def step(optimizer, memory, rates, t):
+        plain(optimizer, memory, rates._replace(weight_decay=0 * rates.beta1), t)
+
+    monkeypatch.setattr(optimizers.Linear, "step", step)
+
+
+def _decay_biases(monkeypatch):
+    everything = property(lambda memory: [True] * len(memory.tensors))
+    monkeypatch.setattr(Memory, "decaying", everything)
+
+
 @pytest.mark.parametrize(
-    "wrong, verdict",
-    [
-        (lambda w, rates, n_weights: (rates, n_weights), "pass"),
-        (lambda w, rates, n_weights: (rates._replace(weight_decay=0 * rates.beta1), n_weights),
-         "fail"),
-        (lambda w, rates, n_weights: (rates, w.shape[1]), "fail"),
-    ],
+    "plant, verdict",
+    [(lambda monkeypatch: None, "pass"), (_forget, "fail"), (_decay_biases, "fail")],
     ids=["right", "forgets the decay", "decays the biases"],
-)  # fmt: skip
-def test_a_step_decays_the_weights_and_nothing_else(tmp_path, digits, monkeypatch, wrong, verdict):
-    plain = lockstep.optimizer_step
-
-    def step(optimizer, w, g, state, rates, *, t, n_weights):
-        rates, n_weights = wrong(w, rates, n_weights)
-        plain(optimizer, w, g, state, rates, t=t, n_weights=n_weights)
-
-    monkeypatch.setattr(lockstep, "optimizer_step", step)
+)
+def test_a_step_decays_the_weights_and_nothing_else(tmp_path, digits, monkeypatch, plant, verdict):
+    plant(monkeypatch)
     found = checked(tmp_path, digits, "model.bias_init=0.5", "train.weight_decay=1e-3")
     assert found["regularization-raises-loss"] == verdict
 

@@ -200,7 +200,7 @@ def test_a_summed_loss_is_diagnosed(tmp_path, digits, monkeypatch):
 def test_a_wrong_gradient_fails_the_gradient_check(tmp_path, digits, monkeypatch):
     relu = ACTIVATIONS["relu"]
 
-    def wrong(grad, a, z):
+    def wrong(grad, a):
         grad *= 0.5 * (a > 0)
 
     monkeypatch.setitem(ACTIVATIONS, "relu", relu._replace(backward=wrong))
@@ -244,10 +244,10 @@ def test_overfit_sees_a_gradient_of_the_wrong_sign(tmp_path, digits, monkeypatch
 
     plain = lockstep.softmax_cross_entropy
 
-    def uphill(logits, labels, grad=None):
-        found = plain(logits, labels, grad)
-        if grad is not None:
-            grad *= -1
+    def uphill(logits, labels, *, gradient=False):
+        found = plain(logits, labels, gradient=gradient)
+        if gradient:
+            logits *= -1
         return found
 
     monkeypatch.setattr(lockstep, "softmax_cross_entropy", uphill)

@@ -10,15 +10,16 @@ Array = NDArray[np.floating]
 
 
 class Activation(NamedTuple):
-    """`forward(z, out)` fills `out` with f(z); `backward(grad, a, z)` multiplies `grad` by f'(z).
+    """`forward(z, out)` fills `out` with f(z), where `out` may be z itself; `backward(grad, a)`
+    multiplies `grad` by f'(z), given only what forward left in `out`, which it may spend.
 
-    All arrays are (K, N, H), contiguous; `a` is what forward left in `out`. `saturated(a)` says
-    which units have practically no gradient; `band` is the range of the standard deviation of
-    one layer's activations over a minibatch in which healthy networks were seen.
+    All arrays are (K, O, N), contiguous. `saturated(a)` says which units have practically no
+    gradient; `band` is the range of the standard deviation of one layer's activations over a
+    minibatch in which healthy networks were seen; `kinks` that f' jumps at 0.
     """
 
     forward: Callable[[Array, Array], None]
-    backward: Callable[[Array, Array, Array], None]
+    backward: Callable[[Array, Array], None]
     saturated: Callable[[Array], NDArray[np.bool_]]
     band: tuple[float, float]
     kinks: bool
@@ -28,7 +29,7 @@ def _relu(z: Array, out: Array) -> None:
     np.maximum(z, 0, out=out)
 
 
-def _relu_backward(grad: Array, a: Array, z: Array) -> None:
+def _relu_backward(grad: Array, a: Array) -> None:
     """f'(z) = 1 where z > 0, else 0 (0 at the kink)."""
     grad *= a > 0
 
@@ -37,11 +38,11 @@ def _tanh(z: Array, out: Array) -> None:
     np.tanh(z, out=out)
 
 
-def _tanh_backward(grad: Array, a: Array, z: Array) -> None:
-    """f'(z) = 1 - tanh(z)^2; z is spent as scratch."""
-    np.multiply(a, a, out=z)
-    np.subtract(1, z, out=z)
-    grad *= z
+def _tanh_backward(grad: Array, a: Array) -> None:
+    """f'(z) = 1 - tanh(z)^2."""
+    a *= a
+    np.subtract(1, a, out=a)
+    grad *= a
 
 
 def _sigmoid(z: Array, out: Array) -> None:
@@ -52,11 +53,11 @@ def _sigmoid(z: Array, out: Array) -> None:
     out *= 0.5
 
 
-def _sigmoid_backward(grad: Array, a: Array, z: Array) -> None:
-    """f'(z) = a (1 - a); z is spent as scratch."""
-    np.subtract(1, a, out=z)
-    z *= a
-    grad *= z
+def _sigmoid_backward(grad: Array, a: Array) -> None:
+    """f'(z) = a (1 - a)."""
+    grad *= a
+    np.subtract(1, a, out=a)
+    grad *= a
 
 
 ACTIVATIONS = {

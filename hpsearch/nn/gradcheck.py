@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 
 from hpsearch.nn.activations import ACTIVATIONS, Array
 from hpsearch.nn.losses import mean_rows, softmax_cross_entropy
-from hpsearch.nn.mlp import Net, Params, Tape, backward, forward, penalty
+from hpsearch.nn.mlp import Tape, backward, forward, penalty
+from hpsearch.nn.net import Net
+from hpsearch.nn.params import Params
+from hpsearch.nn.products import batch
 
 STEPS = (1e-5, 1e-4, 1e-6)
 TOGETHER = 8  # probes evaluated as one cohort
@@ -28,14 +31,15 @@ def loss_and_gradient(
     net: Net, flat: Array, x: Array, labels: NDArray[np.int64], weight_decay: float
 ) -> tuple[float, NDArray[np.float64]]:
     """The regularised loss of one trial's weights `flat` (P,) and its gradient (P,), float64."""
-    params = Params.over(flat[None].astype(np.float64), net)
-    grads = Params.over(np.zeros_like(params.flat), net)
+    values = flat[None].astype(np.float64)
+    gradient = np.zeros_like(values)
+    params, inputs = Params.over(values, net), batch(x)
     tape = Tape.for_(net, 1, len(x), np.float64)
-    losses = softmax_cross_entropy(forward(net, params, x, tape), labels, tape.grad[-1])
-    backward(net, params, grads, x, tape)
-    grads.flat[:, : net.n_weights] += weight_decay * params.flat[:, : net.n_weights]
-    loss = mean_rows(losses) + penalty(net, params, np.array([weight_decay]))
-    return float(loss[0]), grads.flat[0]
+    losses = softmax_cross_entropy(forward(net, params, inputs, tape), labels, gradient=True)
+    backward(net, params, Params.over(gradient, net), inputs, tape)
+    gradient[:, : net.n_weights] += weight_decay * values[:, : net.n_weights]
+    loss = mean_rows(losses) + penalty(params, np.array([weight_decay]))
+    return float(loss[0]), gradient[0]
 
 
 def check_gradient(
@@ -85,8 +89,8 @@ def _differences(
         probes[np.arange(len(part)) + len(part), part] -= step
         params = Params.over(probes, net)
         tape = Tape.for_(net, len(probes), len(x), np.float64)
-        losses = mean_rows(softmax_cross_entropy(forward(net, params, x, tape), labels))
-        losses += penalty(net, params, np.full(len(probes), weight_decay))
+        losses = mean_rows(softmax_cross_entropy(forward(net, params, batch(x), tape), labels))
+        losses += penalty(params, np.full(len(probes), weight_decay))
         slopes = (losses[: len(part)] - losses[len(part) :]) / (2 * step)
         smooth = _same_side(net, tape, len(part))
         yield from (
@@ -98,6 +102,6 @@ def _same_side(net: Net, tape: Tape, pairs: int) -> NDArray[np.bool_]:
     """Which pairs of probes have every unit on the same side of its kink, (pairs,)."""
     same = np.ones(pairs, bool)
     if ACTIVATIONS[net.activation].kinks:
-        for z in tape.z[:-1]:
-            same &= ((z[:pairs] > 0) == (z[pairs:] > 0)).all(axis=(1, 2))
+        for a in tape.a[:-1]:
+            same &= ((a[:pairs] > 0) == (a[pairs:] > 0)).all(axis=(1, 2))
     return same

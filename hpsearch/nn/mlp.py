@@ -1,87 +1,30 @@
-"""The multi-layer perceptron: a cohort's weights in one array, forward and backward through it."""
+"""The multi-layer perceptron: forward and backward through a cohort of them.
+
+Arrays are features first, (K, features, N): a layer is z = W a + b, sums over classes run along
+contiguous rows, and the products fall into the forms that the matrix library does fastest.
+"""
 
 from dataclasses import dataclass
-from itertools import pairwise
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.nn.activations import ACTIVATIONS, Array
-from hpsearch.nn.initializers import INITIALIZERS
-
-
-@dataclass(frozen=True)
-class Net:
-    """An architecture and how it is initialised: `sizes` are D, the hidden widths, C.
-
-    `init_scale` None is the initializer's own default; `bias_init` is for the hidden layers.
-    """
-
-    sizes: tuple[int, ...]
-    activation: str = "relu"
-    init: str = "kaiming"
-    init_scale: float | None = None
-    bias_init: float = 0.0
-
-    @property
-    def layers(self) -> list[tuple[int, int]]:
-        """(I, O) of every layer."""
-        return list(pairwise(self.sizes))
-
-    @property
-    def n_weights(self) -> int:
-        return sum(map(prod, self.layers))
-
-    @property
-    def n_params(self) -> int:
-        """P: weights and biases."""
-        return self.n_weights + sum(self.sizes[1:])
-
-
-@dataclass(frozen=True)
-class Params:
-    """A cohort's weights, or their gradients: views into `flat` (K, P), weights before biases.
-
-    `weights[l]` is (K, I, O) and `biases[l]` (K, 1, O). One flat array makes an optimizer one
-    equation, and dropping a trial one selection.
-    """
-
-    flat: Array
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
-
-    @classmethod
-    def over(cls, flat: Array, net: Net) -> "Params":
-        """The views for `net` over `flat` (K, P), which is not copied."""
-        shapes = [*net.layers, *((1, width) for width in net.sizes[1:])]
-        stops = np.cumsum([prod(shape) for shape in shapes])
-        views = [
-            flat[:, stop - prod(shape) : stop].reshape(len(flat), *shape)
-            for shape, stop in zip(shapes, stops, strict=True)
-        ]
-        return cls(flat, tuple(views[: len(net.layers)]), tuple(views[len(net.layers) :]))
-
-
-def initialize(net: Net, rng: np.random.Generator) -> NDArray[np.float64]:
-    """One trial's initial weights and biases, (P,), drawn layer by layer."""
-    draw, default = INITIALIZERS[net.init]
-    scale = default if net.init_scale is None else net.init_scale
-    weights = [draw(rng, i, o, scale).ravel() for i, o in net.layers]
-    biases = [np.full(width, net.bias_init) for width in net.sizes[1:-1]]
-    return np.concatenate([*weights, *biases, np.zeros(net.sizes[-1])])
+from hpsearch.nn.net import Net
+from hpsearch.nn.params import Params
+from hpsearch.nn.products import Batch, correlate, project
 
 
 @dataclass(frozen=True)
 class Tape:
     """What backward needs from forward, in buffers that are used again for every minibatch.
 
-    For each layer `z` (K, N, O) before the activation, `a` (K, N, O) after it and `grad`
-    (K, N, O), the gradient of the loss with respect to z. The last layer has no activation: its
-    z are the logits, and its `a` is not used.
+    For each layer `a` (K, O, N), its output, and `grad` (K, O, N), the gradient of the loss with
+    respect to its z. The last layer has no activation: its output are the logits, and their
+    gradient comes to lie in the same place, class by class in memory, so that what runs over
+    classes runs along whole cohorts.
     """
 
-    z: tuple[Array, ...]
     a: tuple[Array, ...]
     grad: tuple[Array, ...]
     ones: Array
@@ -89,46 +32,57 @@ class Tape:
     @classmethod
     def for_(cls, net: Net, trials: int, rows: int, dtype: type[np.floating]) -> "Tape":
         """Buffers for K = `trials` and N = `rows`."""
+        *hidden, classes = net.sizes[1:]
+        a, grad = (
+            [np.empty((trials, width, rows), dtype) for width in hidden] for _ in range(2)
+        )
+        logits = np.empty((classes, trials, rows), dtype).swapaxes(0, 1)
+        return cls((*a, logits), (*grad, logits), np.ones((rows, 1), dtype))
 
-        def buffers(widths: tuple[int, ...]) -> tuple[Array, ...]:
-            return tuple(np.empty((trials, rows, width), dtype) for width in widths)
+    @property
+    def logits(self) -> Array:
+        """(K, C, N)."""
+        return self.a[-1]
 
-        hidden, every = net.sizes[1:-1], net.sizes[1:]
-        return cls(buffers(every), buffers(hidden), buffers(every), np.ones((1, rows), dtype))
 
-
-def forward(net: Net, params: Params, x: Array, tape: Tape) -> Array:
-    """The logits (K, N, C) of the shared minibatch `x` (N, D): z = a W + b, a = f(z)."""
+def forward(net: Net, params: Params, x: Batch, tape: Tape) -> Array:
+    """The logits (K, C, N) of the shared minibatch: z = W a + b, a = f(z)."""
     activate = ACTIVATIONS[net.activation].forward
-    inputs = x
     for layer, (w, b) in enumerate(zip(params.weights, params.biases, strict=True)):
-        np.matmul(inputs, w, out=tape.z[layer])
-        np.add(tape.z[layer], b, out=tape.z[layer])
-        if layer < len(tape.a):
-            activate(tape.z[layer], tape.a[layer])
-            inputs = tape.a[layer]
-    return tape.z[-1]
+        z = tape.a[layer]
+        if layer:
+            np.matmul(w, tape.a[layer - 1], out=z)
+        else:
+            project(w, x, out=z)
+        z += b
+        if layer < len(tape.a) - 1:
+            activate(z, z)
+    return tape.logits
 
 
-def backward(net: Net, params: Params, grads: Params, x: Array, tape: Tape) -> None:
+def backward(net: Net, params: Params, grads: Params, x: Batch, tape: Tape) -> None:
     """Fills `grads` from tape.grad[-1], the gradient of the loss with respect to the logits.
 
-    dW = a^T dz, db = sum over rows of dz, da = dz W^T, dz of the layer below = da f'(z).
+    dW = dz a^T, db = sum over rows of dz, da = W^T dz, dz of the layer below = da f'(z).
+    The activations on the tape are spent.
     """
     derive = ACTIVATIONS[net.activation].backward
     for layer in reversed(range(len(params.weights))):
         dz = tape.grad[layer]
-        inputs = tape.a[layer - 1] if layer else x
-        np.matmul(inputs.swapaxes(-1, -2), dz, out=grads.weights[layer])
-        np.matmul(tape.ones, dz, out=grads.biases[layer])
-        if layer:
-            below = tape.grad[layer - 1]
-            np.matmul(dz, params.weights[layer].swapaxes(-1, -2), out=below)
-            derive(below, tape.a[layer - 1], tape.z[layer - 1])
+        np.matmul(dz, tape.ones, out=grads.biases[layer])
+        if not layer:
+            correlate(dz, x, out=grads.weights[0])
+            break
+        below, a = tape.grad[layer - 1], tape.a[layer - 1]
+        np.matmul(dz, a.swapaxes(1, 2), out=grads.weights[layer])
+        np.matmul(params.weights[layer].swapaxes(1, 2), dz, out=below)
+        derive(below, a)
 
 
-def penalty(net: Net, params: Params, weight_decay: Array) -> NDArray[np.float64]:
+def penalty(params: Params, weight_decay: Array) -> NDArray[np.float64]:
     """0.5 weight_decay sum(W^2) of each trial, (K,): all weights, no bias."""
-    weights = params.flat[:, : net.n_weights].astype(np.float64)
-    squares = np.array([row @ row for row in weights], np.float64)
+    squares = np.zeros(len(weight_decay))
+    for w in params.weights:
+        rows = w.reshape(len(w), -1).astype(np.float64)
+        squares += [row @ row for row in rows]
     return np.asarray(0.5 * weight_decay * squares, np.float64)

@@ -1,26 +1,28 @@
-"""Optimizers: each a pair of functions, its coefficients and its update, and a row in OPTIMIZERS.
+"""Optimizers: each a function or two with the equation of its paper, and a row in OPTIMIZERS.
 
-The update is the equation of the paper on a block of the flat weights, in place: `w` and its
-gradient `g` are (R, B), R trials by B consecutive numbers each; `state` are the optimizer's own
-arrays of that shape; the coefficients are (R, 1); `g` and `scratch` (R, B) may be overwritten.
+A linear one (sgd, momentum, nesterov) is a matrix: its new weights and velocities are linear in
+the old ones and the gradient, so that an update is one product instead of six passes over the
+weights. The others are in-place passes. Both go block by block, so that a block stays in cache.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.nn.activations import Array
+from hpsearch.nn.params import Memory
 
 RATES = (
     "learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon",
     "decay_factor", "decay_epochs",
 )  # fmt: skip
-BLOCK = 16_384  # numbers per block: w, g, state and scratch together stay in the L2 cache
+BLOCK = 32_768  # numbers per block: w, g, state and scratch together stay in the L2 cache
 TINY = 1e-25
 
-Coefficients = tuple[NDArray[np.float64], ...]
+Numbers = NDArray[np.float64]
 State = tuple[Array, ...]
 
 
@@ -30,59 +32,95 @@ class CohortRates(NamedTuple):
     `learning_rate` is the one in force at this step, the schedule already applied.
     """
 
-    learning_rate: NDArray[np.float64]
-    weight_decay: NDArray[np.float64]
-    momentum: NDArray[np.float64]
-    beta1: NDArray[np.float64]
-    beta2: NDArray[np.float64]
-    epsilon: NDArray[np.float64]
-    decay_factor: NDArray[np.float64]
-    decay_epochs: NDArray[np.float64]
+    learning_rate: Numbers
+    weight_decay: Numbers
+    momentum: Numbers
+    beta1: Numbers
+    beta2: Numbers
+    epsilon: Numbers
+    decay_factor: Numbers
+    decay_epochs: Numbers
 
 
-class Optimizer(NamedTuple):
-    """`coefficients(rates, t)` at step t = 1, 2, ...; `slots` is how many arrays of state;
-    `reads` are the rates it uses besides the learning rate and the weight decay.
+@dataclass(frozen=True)
+class Linear:
+    """`rows(rates, decay)` are the rows of the update's matrix, one for the weights and one for
+    each array of state: the new ones from the old ones and the gradient, each entry (K,). The
+    `decay` (K,) is the factor of 0.5 sum(W^2) in the loss; for biases it is 0.
     """
 
     slots: int
     reads: tuple[str, ...]
-    coefficients: Callable[[CohortRates, int], Coefficients]
+    rows: Callable[[CohortRates, Numbers], list[list[Numbers]]]
+
+    def step(self, memory: Memory, rates: CohortRates, t: int) -> None:
+        """One update of the cohort; gradients stay as they are."""
+        dtype = memory.tensors[0].dtype
+        decaying, other = (
+            np.moveaxis(np.array(self.rows(rates, decay), dtype), 2, 0)  # (K, S + 1, S + 2)
+            for decay in (rates.weight_decay, np.zeros_like(rates.weight_decay))
+        )
+        scratch = np.empty((self.slots + 1) * BLOCK, dtype)
+        for tensor, decays in zip(memory.tensors, memory.decaying, strict=True):
+            matrix = decaying if decays else other
+            for trials, columns in blocks(*tensor.shape[1:]):
+                old = tensor[:, trials, columns].swapaxes(0, 1)
+                new = scratch[: old[:, 1:].size].reshape(old[:, 1:].shape)
+                np.matmul(matrix[trials], old, out=new)
+                old[:, :-1] = new
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """`coefficients(rates, t)` at step t = 1, 2, ..., each (K,); `update(w, g, state,
+    coefficients, scratch)` is the equation on a block, in place: all arrays are (R, B), R trials
+    by B consecutive numbers each, the coefficients (R, 1); `g` and `scratch` may be overwritten.
+    """
+
+    slots: int
+    reads: tuple[str, ...]
+    coefficients: Callable[[CohortRates, int], tuple[Numbers, ...]]
     update: Callable[[Array, Array, State, State, Array], None]
 
-
-def _sgd(w: Array, g: Array, state: State, coefficients: State, scratch: Array) -> None:
-    """w <- w - lr g."""
-    (lr,) = coefficients
-    g *= lr
-    w -= g
-
-
-def _with_momentum(rates: CohortRates, t: int) -> Coefficients:
-    return rates.momentum, rates.learning_rate
-
-
-def _momentum(w: Array, g: Array, state: State, coefficients: State, scratch: Array) -> None:
-    """v <- mu v - lr g;  w <- w + v (CS231n)."""
-    (v,), (mu, lr) = state, coefficients
-    v *= mu
-    g *= lr
-    v -= g
-    w += v
+    def step(self, memory: Memory, rates: CohortRates, t: int) -> None:
+        """One update of the cohort; the gradient of 0.5 weight_decay sum(W^2) is added first."""
+        dtype = memory.tensors[0].dtype
+        coefficients = [c.astype(dtype)[:, None] for c in self.coefficients(rates, t)]
+        decay, scratch = rates.weight_decay.astype(dtype)[:, None], np.empty(BLOCK, dtype)
+        for tensor, decays in zip(memory.tensors, memory.decaying, strict=True):
+            for trials, columns in blocks(*tensor.shape[1:]):
+                w, *state, g = tensor[:, trials, columns]
+                scratch_ = scratch[: w.size].reshape(w.shape)
+                if decays:
+                    np.multiply(w, decay[trials], out=scratch_)
+                    g += scratch_
+                self.update(w, g, tuple(state), tuple(c[trials] for c in coefficients), scratch_)
 
 
-def _nesterov(w: Array, g: Array, state: State, coefficients: State, scratch: Array) -> None:
-    """v' <- mu v - lr g;  w <- w - mu v + (1 + mu) v' = w + mu v' - lr g (CS231n)."""
-    (v,), (mu, lr) = state, coefficients
-    v *= mu
-    g *= lr
-    v -= g
-    np.multiply(v, mu, out=scratch)
-    w += scratch
-    w -= g
+Optimizer = Linear | Elementwise
 
 
-def _adam_coefficients(rates: CohortRates, t: int) -> Coefficients:
+def _sgd(rates: CohortRates, decay: Numbers) -> list[list[Numbers]]:
+    """w <- w - lr (g + decay w)."""
+    lr = rates.learning_rate
+    return [[1 - lr * decay, -lr]]
+
+
+def _momentum(rates: CohortRates, decay: Numbers) -> list[list[Numbers]]:
+    """v' <- mu v - lr (g + decay w);  w <- w + v' (CS231n)."""
+    lr, mu = rates.learning_rate, rates.momentum
+    v = [-lr * decay, mu, -lr]
+    return [[1 + v[0], v[1], v[2]], v]
+
+
+def _nesterov(rates: CohortRates, decay: Numbers) -> list[list[Numbers]]:
+    """v' <- mu v - lr (g + decay w);  w <- w - mu v + (1 + mu) v' (CS231n)."""
+    lr, mu = rates.learning_rate, rates.momentum
+    v = [-lr * decay, mu, -lr]
+    return [[1 + (1 + mu) * v[0], (1 + mu) * v[1] - mu, (1 + mu) * v[2]], v]
+
+
+def _adam_coefficients(rates: CohortRates, t: int) -> tuple[Numbers, ...]:
     beta1, beta2 = rates.beta1, rates.beta2
     rate = rates.learning_rate / (1 - beta1**t)
     return beta1, 1 - beta1, beta2, 1 - beta2, rate, (1 - beta2**t) ** -0.5, rates.epsilon
@@ -109,54 +147,31 @@ def _adam(w: Array, g: Array, state: State, coefficients: State, scratch: Array)
     w -= scratch
 
 
-OPTIMIZERS = {
-    "sgd": Optimizer(0, (), lambda rates, t: (rates.learning_rate,), _sgd),
-    "momentum": Optimizer(1, ("momentum",), _with_momentum, _momentum),
-    "nesterov": Optimizer(1, ("momentum",), _with_momentum, _nesterov),
-    "adam": Optimizer(2, ("beta1", "beta2", "epsilon"), _adam_coefficients, _adam),
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Linear(0, (), _sgd),
+    "momentum": Linear(1, ("momentum",), _momentum),
+    "nesterov": Linear(1, ("momentum",), _nesterov),
+    "adam": Elementwise(2, ("beta1", "beta2", "epsilon"), _adam_coefficients, _adam),
 }
 
 
-def blocks(trials: int, start: int, stop: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns that cut columns start..stop of (K, P) into pieces of about BLOCK."""
-    width = max(1, min(stop - start, BLOCK))
+def blocks(trials: int, length: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns that cut (K, n) into pieces of about BLOCK."""
+    width = min(length, BLOCK)
     rows = BLOCK // width
     for row in range(0, trials, rows):
-        for column in range(start, stop, width):
-            yield slice(row, min(row + rows, trials)), slice(column, min(column + width, stop))
+        for column in range(0, length, width):
+            yield slice(row, min(row + rows, trials)), slice(column, min(column + width, length))
 
 
-def flush(*arrays: Array) -> None:
+def flush(memory: Memory) -> None:
     """Sets numbers below TINY to 0, in place. Strong decay shrinks weights geometrically into
     the denormal numbers, on which matrix products are thirty times slower; so far below the
     others they have no effect.
     """
-    for array in arrays:
-        for rows, columns in blocks(len(array), 0, array.shape[1]):
+    for array in (row for rows in memory.tensors for row in rows[:-1]):
+        for rows, columns in blocks(*array.shape):
             part = array[rows, columns]
             small = np.abs(part) < TINY
             if small.any():
                 part[small] = 0
-
-
-def step(
-    optimizer: Optimizer, w: Array, g: Array, state: State, rates: CohortRates, *,
-    t: int, n_weights: int,
-) -> None:  # fmt: skip
-    """One update of a whole cohort, in place; `g` (K, P) is spent.
-
-    The gradient of 0.5 weight_decay sum(W^2) is added to the first `n_weights` columns, the
-    weights; the rest are biases, which do not decay.
-    """
-    coefficients = [c.astype(w.dtype)[:, None] for c in optimizer.coefficients(rates, t)]
-    decay = rates.weight_decay.astype(w.dtype)[:, None]
-    scratch = np.empty(BLOCK, w.dtype)
-    for start, stop, decays in ((0, n_weights, decay.any()), (n_weights, w.shape[1], False)):
-        for rows, columns in blocks(len(w), start, stop):
-            w_, g_ = w[rows, columns], g[rows, columns]
-            scratch_ = scratch[: w_.size].reshape(w_.shape)
-            if decays:
-                np.multiply(w_, decay[rows], out=scratch_)
-                g_ += scratch_
-            state_ = tuple(s[rows, columns] for s in state)
-            optimizer.update(w_, g_, state_, tuple(c[rows] for c in coefficients), scratch_)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hpsearch.config.schema import Config, Model
 from hpsearch.data import Dataset
-from hpsearch.nn.mlp import Net
+from hpsearch.nn.net import Net
 from hpsearch.trial import Budget, Rates, TrialResult, TrialSpec
 from hpsearch.verdict import CheckDocument, Document, SearchDocument
 

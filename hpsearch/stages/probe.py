@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from hpsearch.nn.activations import ACTIVATIONS, Array
 from hpsearch.nn.losses import mean_rows, softmax_cross_entropy
-from hpsearch.nn.mlp import Net, Params, Tape, forward, initialize
+from hpsearch.nn.mlp import Tape, forward
+from hpsearch.nn.net import Net, initialize
+from hpsearch.nn.params import Params
+from hpsearch.nn.products import batch
 from hpsearch.stages.context import Context, net_of
 
 
@@ -48,25 +51,25 @@ class Probe:
 
     def forward(self, flat: Array) -> Tape:
         tape = Tape.for_(self.net, len(flat), len(self.x), np.float64)
-        forward(self.net, Params.over(flat, self.net), self.x, tape)
+        forward(self.net, Params.over(flat, self.net), batch(self.x), tape)
         return tape
 
     def losses(self, flat: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Of each weights (K, P): the data loss, and the mean variance of a row's logits, (K,)."""
-        logits = self.forward(flat).z[-1]
-        spread = logits.var(axis=-1).mean(axis=-1)
+        logits = self.forward(flat).logits
+        spread = logits.var(axis=1).mean(axis=-1)
         return mean_rows(softmax_cross_entropy(logits, self.y)), spread
 
 
 def alignment(flat: NDArray[np.float64], net: Net) -> float:
-    """Mean |cos| between the columns of the first layer, its biases included; nan if all are 0."""
+    """Mean |cos| between the units of the first layer, their biases included; nan if all are 0."""
     params = Params.over(flat[None], net)
-    columns = np.vstack([params.weights[0][0], params.biases[0][0]])
-    norms = np.linalg.norm(columns, axis=0)
-    columns = columns[:, norms > 0] / norms[norms > 0]
-    if columns.shape[1] < 2:
+    units = np.hstack([params.weights[0][0], params.biases[0][0]])
+    norms = np.linalg.norm(units, axis=1, keepdims=True)
+    units = units[norms[:, 0] > 0] / norms[norms[:, 0] > 0]
+    if len(units) < 2:
         return math.nan
-    cosines = abs(columns.T @ columns)
+    cosines = abs(units @ units.T)
     n = len(cosines)
     return float((cosines.sum() - np.trace(cosines)) / (n * (n - 1)))
 
@@ -76,9 +79,9 @@ def layer_table(probe: Probe) -> list[dict[str, float]]:
     saturated = ACTIVATIONS[probe.net.activation].saturated
     return [
         {
-            "layer": number, "units": a.shape[-1], "mean": float(a.mean()), "std": float(a.std()),
+            "layer": number, "units": a.shape[1], "mean": float(a.mean()), "std": float(a.std()),
             "zero": float((a == 0).mean()), "saturated": float(saturated(a).mean()),
-            "dead": float(saturated(a).all(axis=(0, 1)).mean()),
+            "dead": float(saturated(a).all(axis=(0, 2)).mean()),
         }
-        for number, a in enumerate(probe.tape.a, 1)
+        for number, a in enumerate(probe.tape.a[:-1], 1)
     ]  # fmt: skip

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.gradcheck import GradientError, check_gradient, loss_and_gradient
-from hpsearch.nn.mlp import Net, Params
+from hpsearch.nn.net import Net
+from hpsearch.nn.params import Params
 from hpsearch.stages.context import Context, Stage, seed
 from hpsearch.stages.probe import Probe, alignment, layer_table
 from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, View
@@ -147,12 +148,12 @@ def _decays_as_it_should(probe: Probe) -> bool:
         specs.append(probe.context.spec(number, Budget(1), seed=0, optimizer="sgd",
                                         schedule="constant", rates=rates))  # fmt: skip
     cohort = Lockstep(specs, np.float64)
-    for biases in cohort.params.biases:
+    for biases in cohort.memory.params.biases:
         biases[:] = 0.5  # a decay of biases that are 0 would not show
-    before = cohort.params.flat[0].copy()
+    before = cohort.memory.flat(0)
     before[probe.net.n_weights :] = 0
     cohort.step(probe.x, probe.y, 0.0)
-    plain, decayed = cohort.params.flat
+    plain, decayed = (cohort.memory.flat(k) for k in range(2))
     shrunk = rate * probe.decay * before
     return bool(np.allclose(plain - decayed, shrunk, rtol=1e-6, atol=1e-12))
 
