@@ -18,6 +18,7 @@ from hpsearch.nn.schedules import SCHEDULES, Decay
 from hpsearch.trial import TrialSpec
 
 CHUNK = 1000  # rows evaluated at a time
+CONSTANT = SCHEDULES["constant"]
 FLUSH = 32  # steps between two looks for numbers that have become denormal
 
 
@@ -55,6 +56,8 @@ class Lockstep:
 
     def rates(self, epoch: float) -> CohortRates:
         """The rates in force at `epoch` (a fraction within an epoch), the schedule applied."""
+        if self.schedule is CONSTANT:
+            return self.base
         factor = self.schedule(epoch, Decay(self.base.decay_factor, self.base.decay_epochs))
         return self.base._replace(learning_rate=self.base.learning_rate * factor)
 

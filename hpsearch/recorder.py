@@ -30,10 +30,11 @@ class Recorder:
         self.alive = np.arange(len(specs))
         self.curves = [Curves() for _ in specs]
         self._stride, self._tail = -(-steps // MAX_LOSSES), steps - TAIL
-        self._losses: list[tuple[int, NDArray[np.float64]]] = []
-        self._first = np.zeros(len(specs))
+        self._losses: list[tuple[int, NDArray[np.intp], NDArray[np.float64]]] = []
+        self._first = np.zeros(len(specs))  # this and the next two (K,), of the living
         self._smooth = np.zeros(len(specs))
-        self._epoch_loss, self._epoch_rows = np.zeros(len(specs)), 0
+        self._epoch_loss = np.zeros(len(specs))
+        self._epoch_rows = 0
         self._lost: dict[int, tuple[int, str]] = {}
         self._best_epoch: list[int | None] = [None] * len(specs)
         self._best_weights: list[Array | None] = [None] * len(specs)
@@ -42,23 +43,21 @@ class Recorder:
         """Takes a step's losses (K,) down, and the trials that diverged out of the cohort."""
         step = self.cohort.t
         if (step - 1) % self._stride == 0 or step > self._tail:
-            everyone = np.full(len(self.specs), np.nan)
-            everyone[self.alive] = loss
-            self._losses.append((step, everyone))
-        self._epoch_loss[self.alive] += loss * rows
+            self._losses.append((step, self.alive, loss))
+        self._epoch_loss += loss * rows
         self._epoch_rows += rows
         if step == 1:
-            self._first[:] = np.fmax(loss, math.log(self.specs[0].net.sizes[-1]))
-        smooth = SMOOTHING * self._smooth[self.alive] + (1 - SMOOTHING) * loss
-        self._smooth[self.alive] = smooth
-        limit = DIVERGED * self._first[self.alive] * (1 - SMOOTHING**step)
-        self._drop(~(smooth <= limit), REASON)
+            self._first = np.fmax(loss, math.log(self.specs[0].net.sizes[-1]))
+        self._smooth *= SMOOTHING
+        self._smooth += (1 - SMOOTHING) * loss
+        limit = DIVERGED * (1 - SMOOTHING**step)
+        self._drop(~(self._smooth <= limit * self._first), REASON)
 
     def epoch(self, rate: NDArray[np.float64], train: Scores, validation: Scores | None) -> None:
         """Writes an epoch's numbers, each (K,), into the curves of the living."""
         for k, place in enumerate(self.alive):
             curves = self.curves[place]
-            curves.train_loss.append(float(self._epoch_loss[place] / self._epoch_rows))
+            curves.train_loss.append(float(self._epoch_loss[k] / self._epoch_rows))
             curves.train_accuracy.append(float(train.accuracy[k]))
             curves.learning_rate.append(float(rate[k]))
             curves.update_ratio.append(float(self.cohort.update_ratio[k]))
@@ -68,7 +67,7 @@ class Recorder:
                 curves.val_balanced_accuracy.append(float(validation.balanced_accuracy[k]))
                 self._keep_best(int(place), k)
         self._epoch_loss[:], self._epoch_rows = 0.0, 0
-        lost = ~(train.loss <= DIVERGED * self._first[self.alive])
+        lost = ~(train.loss <= DIVERGED * self._first)
         if validation:
             lost |= ~np.isfinite(validation.loss)
         self._drop(lost, f"after the epoch, {REASON}")
@@ -87,14 +86,19 @@ class Recorder:
         if lost.any():
             for place in self.alive[lost]:
                 self._lost[int(place)] = (self.cohort.t, reason)
-            self.alive = self.alive[~lost]
-            self.cohort.keep(~lost)
+            living = ~lost
+            self.alive, self._first = self.alive[living], self._first[living]
+            self._smooth, self._epoch_loss = self._smooth[living], self._epoch_loss[living]
+            self.cohort.keep(living)
 
     def results(self, seconds: float) -> list[TrialResult]:
         """One result per spec; only the best trial that finished keeps its weights."""
-        results = [
-            self._result(place, seconds / len(self.specs)) for place in range(len(self.specs))
-        ]
+        losses: list[list[tuple[int, float]]] = [[] for _ in self.specs]
+        for step, alive, loss in self._losses:
+            for place, value in zip(alive.tolist(), loss.tolist(), strict=True):
+                losses[place].append((step, value))
+        each = seconds / len(self.specs)
+        results = [self._result(place, mine, each) for place, mine in enumerate(losses)]
         done = [r for r in results if r.status is Status.DONE]
         best = max(done, key=lambda r: r.rank, default=None)
         for place, result in enumerate(results):
@@ -102,7 +106,9 @@ class Recorder:
                 results[place] = replace(result, weights=self._best_weights[place])
         return results
 
-    def _result(self, place: int, seconds: float) -> TrialResult:
+    def _result(
+        self, place: int, losses: list[tuple[int, float]], seconds: float
+    ) -> TrialResult:
         spec = self.specs[place]
         step, reason = self._lost.get(place, (self.cohort.t, ""))
         diverged = place in self._lost
@@ -110,6 +116,6 @@ class Recorder:
             stage=spec.stage, id=spec.id, seed=spec.seed, hparams=spec.hparams,
             status=Status.DIVERGED if diverged else Status.DONE, metric=spec.metric,
             curves=self.curves[place], best_epoch=self._best_epoch[place], step=step,
-            losses=[(t, float(loss[place])) for t, loss in self._losses if t <= step],
-            reason=f"{reason}, at step {step}" if reason else "", train_seconds=seconds,
+            losses=losses, reason=f"{reason}, at step {step}" if reason else "",
+            train_seconds=seconds,
         )  # fmt: skip

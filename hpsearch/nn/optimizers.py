@@ -55,19 +55,25 @@ class Linear:
 
     def step(self, memory: Memory, rates: CohortRates, t: int) -> None:
         """One update of the cohort; gradients stay as they are."""
-        dtype = memory.tensors[0].dtype
-        decaying, other = (
-            np.moveaxis(np.array(self.rows(rates, decay), dtype), 2, 0)  # (K, S + 1, S + 2)
-            for decay in (rates.weight_decay, np.zeros_like(rates.weight_decay))
-        )
-        scratch = np.empty((self.slots + 1) * BLOCK, dtype)
-        for tensor, decays in zip(memory.tensors, memory.decaying, strict=True):
-            matrix = decaying if decays else other
+        scratch = np.empty((self.slots + 1) * BLOCK, memory.tensors[0].dtype)
+        for tensor, matrix in zip(memory.tensors, self._matrices(memory, rates), strict=True):
             for trials, columns in blocks(*tensor.shape[1:]):
                 old = tensor[:, trials, columns].swapaxes(0, 1)
                 new = scratch[: old[:, 1:].size].reshape(old[:, 1:].shape)
                 np.matmul(matrix[trials], old, out=new)
                 old[:, :-1] = new
+
+    def _matrices(self, memory: Memory, rates: CohortRates) -> list[Array]:
+        """The matrix of every tensor, (K, S + 1, S + 2); made anew only when the rates are new."""
+        if memory.prepared[0] is not rates:
+            none = np.zeros_like(rates.weight_decay)
+            found = {
+                decays: np.array(self.rows(rates, decay), memory.tensors[0].dtype)
+                for decays, decay in ((True, rates.weight_decay), (False, none))
+            }
+            matrices = [np.moveaxis(found[decays], 2, 0).copy() for decays in memory.decaying]
+            memory.prepared = rates, matrices
+        return memory.prepared[1]
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,12 @@ class Memory:
     Each tensor is one array (R, K, n): its values, the optimizer's state, and the gradient. For a
     trial the rows have equal strides, so that a linear update is a matrix product with them; the
     values of the K trials are contiguous, which makes the first layer's one matrix (K O, D).
+    `prepared` is the optimizer's: the rates, and what it has made of them.
     """
 
     def __init__(self, net: Net, flat: Array, *, slots: int) -> None:
-        self.net, self.tensors = net, []
+        self.net, self.tensors = net, list[Array]()
+        self.prepared: tuple[object, list[Array]] = (None, [])
         for values in split(flat, net):
             rows = np.zeros((slots + 2, *values.shape), flat.dtype)
             rows[0] = values
