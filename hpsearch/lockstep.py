@@ -11,7 +11,7 @@ from hpsearch.nn.activations import Array
 from hpsearch.nn.losses import mean_rows, softmax_cross_entropy
 from hpsearch.nn.mlp import Tape, backward, forward
 from hpsearch.nn.net import initialize
-from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates, flush
+from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates
 from hpsearch.nn.params import Memory
 from hpsearch.nn.products import batch
 from hpsearch.nn.schedules import SCHEDULES, Decay
@@ -47,6 +47,7 @@ class Lockstep:
             *(np.array([getattr(s.rates, name) for s in specs]) for name in CohortRates._fields)
         )
         self.update_ratio = np.zeros(len(specs))
+        self._ready: tuple[CohortRates | None, list[Array]] = (None, [])
         self._tapes: dict[int, Tape] = {}
 
     @property
@@ -74,12 +75,17 @@ class Lockstep:
         losses = softmax_cross_entropy(logits, y, gradient=True)
         backward(self.net, memory.params, memory.grads, inputs, tape)
         self.t += 1
-        self.optimizer.step(memory, self.rates(epoch), self.t)
+        self.optimizer.apply(memory, self._prepared(self.rates(epoch)))
         if self.t % FLUSH == 0:
-            flush(memory)
+            memory.flush()
         if before is not None:
             self.update_ratio = self._update_ratio(before)
         return mean_rows(losses)
+
+    def _prepared(self, rates: CohortRates) -> list[Array]:
+        if rates is not self._ready[0] or not self.optimizer.steady:
+            self._ready = rates, self.optimizer.prepare(rates, self.t, self.dtype)
+        return self._ready[1]
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Trials outside `mask` (K,) leave; the others' arrays close ranks."""
@@ -98,7 +104,7 @@ class Lockstep:
             x, y = data.batch(rows, part, self.dtype), rows.y[part]
             inputs = batch(np.zeros_like(x) if zero else x)
             logits = forward(self.net, self.memory.params, inputs, self._tape(len(y)))
-            right += (logits.argmax(axis=1) == y) @ np.eye(data.n_classes)[y]
+            right += _correct(logits, y) @ np.eye(data.n_classes)[y]
             loss += mean_rows(softmax_cross_entropy(logits, y)) * len(y)
         recall = right[:, counts > 0] / counts[counts > 0]
         balanced = np.array([row.mean() for row in recall])
@@ -113,6 +119,14 @@ class Lockstep:
         if rows not in self._tapes:
             self._tapes[rows] = Tape.for_(self.net, self.size, rows, self.dtype)
         return self._tapes[rows]
+
+
+def _correct(logits: Array, y: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each row's label has the largest logit, (K, N); the first of equals counts as it."""
+    largest = logits == np.maximum.reduce(logits, axis=1, keepdims=True)
+    if (np.add.reduce(largest, axis=1, dtype=np.int16) > 1).any():
+        return np.asarray(logits.argmax(axis=1) == y)  # the same, and slow where classes are few
+    return np.asarray(largest[:, y, np.arange(len(y))])
 
 
 def _ratio(change: Array, old: Array) -> NDArray[np.float64]:

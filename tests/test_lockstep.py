@@ -199,7 +199,7 @@ def test_the_accuracy_of_an_evaluation_is_that_of_its_predictions():
 
 
 def test_decay_that_kills_the_weights_leaves_no_denormals():
-    """They would make every product thirty times slower; see `optimizers.flush`."""
+    """They would make every product thirty times slower; see `Memory.flush`."""
     decay = Rates(0.01, 80.0, momentum=0.9)
     cohort = Lockstep([spec(0, 0.01, rates=decay, hidden=(20, 20))])
     x, y = DIGITS.batch(DIGITS.train, slice(0, 100)), DIGITS.train.y[:100]

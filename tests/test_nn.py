@@ -9,8 +9,8 @@ from hpsearch.nn.initializers import INITIALIZERS
 from hpsearch.nn.losses import softmax_cross_entropy
 from hpsearch.nn.mlp import Tape, forward
 from hpsearch.nn.net import Net, initialize
-from hpsearch.nn.optimizers import BLOCK, OPTIMIZERS, CohortRates, blocks
-from hpsearch.nn.params import Memory, Params
+from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates
+from hpsearch.nn.params import BLOCK, Memory, Params, pieces
 from hpsearch.nn.products import batch
 from hpsearch.nn.schedules import SCHEDULES, Decay
 
@@ -61,7 +61,8 @@ def _memory(optimizer, w, *state):
 def _one_update(optimizer, memory, g, rates, t, bias_g=0.0):
     memory.grads.weights[0][:] = g
     memory.grads.biases[0][:] = bias_g
-    OPTIMIZERS[optimizer].step(memory, rates, t)
+    kind = OPTIMIZERS[optimizer]
+    kind.apply(memory, kind.prepare(rates, t, np.float64))
     return memory.params.weights[0][0, 0]
 
 
@@ -123,9 +124,9 @@ def test_decay_is_the_gradient_of_half_its_square(name, rng):
 
 
 @pytest.mark.parametrize("shape", [(1, 10), (3, BLOCK), (7, 100), (2, BLOCK + 5), (40, 5000)])
-def test_blocks_cover_everything_once(shape):
+def test_pieces_cover_everything_once(shape):
     seen = np.zeros(shape, int)
-    for rows, columns in blocks(*shape):
+    for rows, columns in pieces(*shape):
         seen[rows, columns] += 1
         assert seen[rows, columns].size <= BLOCK
     assert (seen == 1).all()

@@ -411,12 +411,12 @@ def test_the_gradient_of_the_decay_is_checked(tmp_path, digits, monkeypatch, sha
 
 
 def _forget(monkeypatch):
-    plain = optimizers.Linear.step
+    plain = optimizers.Linear.prepare
 
-    def step(optimizer, memory, rates, t):
-        plain(optimizer, memory, rates._replace(weight_decay=0 * rates.beta1), t)
+    def prepare(optimizer, rates, t, dtype):
+        return plain(optimizer, rates._replace(weight_decay=0 * rates.beta1), t, dtype)
 
-    monkeypatch.setattr(optimizers.Linear, "step", step)
+    monkeypatch.setattr(optimizers.Linear, "prepare", prepare)
 
 
 def _decay_biases(monkeypatch):

@@ -5,12 +5,12 @@ the old ones and the gradient, so that an update is one product instead of six p
 weights. The others are in-place passes. Both go block by block, so that a block stays in cache.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from hpsearch.nn.activations import Array
 from hpsearch.nn.params import Memory
@@ -19,8 +19,6 @@ RATES = (
     "learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon",
     "decay_factor", "decay_epochs",
 )  # fmt: skip
-BLOCK = 32_768  # numbers per block: w, g, state and scratch together stay in the L2 cache
-TINY = 1e-25
 
 Numbers = NDArray[np.float64]
 State = tuple[Array, ...]
@@ -52,28 +50,20 @@ class Linear:
     slots: int
     reads: tuple[str, ...]
     rows: Callable[[CohortRates, Numbers], list[list[Numbers]]]
+    steady: ClassVar[bool] = True  # what is prepared serves as long as the rates are the same
 
-    def step(self, memory: Memory, rates: CohortRates, t: int) -> None:
-        """One update of the cohort; gradients stay as they are."""
-        scratch = np.empty((self.slots + 1) * BLOCK, memory.tensors[0].dtype)
-        for tensor, matrix in zip(memory.tensors, self._matrices(memory, rates), strict=True):
-            for trials, columns in blocks(*tensor.shape[1:]):
-                old = tensor[:, trials, columns].swapaxes(0, 1)
-                new = scratch[: old[:, 1:].size].reshape(old[:, 1:].shape)
-                np.matmul(matrix[trials], old, out=new)
-                old[:, :-1] = new
+    def prepare(self, rates: CohortRates, t: int, dtype: DTypeLike) -> list[Array]:
+        """The matrix for biases and that for weights, (K, S + 1, S + 2)."""
+        none = np.zeros_like(rates.weight_decay)
+        both = (self.rows(rates, decay) for decay in (none, rates.weight_decay))
+        return [np.moveaxis(np.array(rows, dtype), 2, 0).copy() for rows in both]
 
-    def _matrices(self, memory: Memory, rates: CohortRates) -> list[Array]:
-        """The matrix of every tensor, (K, S + 1, S + 2); made anew only when the rates are new."""
-        if memory.prepared[0] is not rates:
-            none = np.zeros_like(rates.weight_decay)
-            found = {
-                decays: np.array(self.rows(rates, decay), memory.tensors[0].dtype)
-                for decays, decay in ((True, rates.weight_decay), (False, none))
-            }
-            matrices = [np.moveaxis(found[decays], 2, 0).copy() for decays in memory.decaying]
-            memory.prepared = rates, matrices
-        return memory.prepared[1]
+    def apply(self, memory: Memory, prepared: list[Array]) -> None:
+        """One update of the cohort."""
+        for trials, rows, scratch, decays in memory.blocks:
+            matrix, new = prepared[decays][trials], scratch.swapaxes(0, 1)
+            np.matmul(matrix, rows.swapaxes(0, 1), out=new)
+            rows[:-1] = scratch
 
 
 @dataclass(frozen=True)
@@ -87,20 +77,21 @@ class Elementwise:
     reads: tuple[str, ...]
     coefficients: Callable[[CohortRates, int], tuple[Numbers, ...]]
     update: Callable[[Array, Array, State, State, Array], None]
+    steady: ClassVar[bool] = False
 
-    def step(self, memory: Memory, rates: CohortRates, t: int) -> None:
+    def prepare(self, rates: CohortRates, t: int, dtype: DTypeLike) -> list[Array]:
+        """The decay and the coefficients of step t, each (K, 1)."""
+        numbers = (rates.weight_decay, *self.coefficients(rates, t))
+        return [column.astype(dtype)[:, None] for column in numbers]
+
+    def apply(self, memory: Memory, prepared: list[Array]) -> None:
         """One update of the cohort; the gradient of 0.5 weight_decay sum(W^2) is added first."""
-        dtype = memory.tensors[0].dtype
-        coefficients = [c.astype(dtype)[:, None] for c in self.coefficients(rates, t)]
-        decay, scratch = rates.weight_decay.astype(dtype)[:, None], np.empty(BLOCK, dtype)
-        for tensor, decays in zip(memory.tensors, memory.decaying, strict=True):
-            for trials, columns in blocks(*tensor.shape[1:]):
-                w, *state, g = tensor[:, trials, columns]
-                scratch_ = scratch[: w.size].reshape(w.shape)
-                if decays:
-                    np.multiply(w, decay[trials], out=scratch_)
-                    g += scratch_
-                self.update(w, g, tuple(state), tuple(c[trials] for c in coefficients), scratch_)
+        for trials, (w, *state, g), (scratch, *_), decays in memory.blocks:
+            decay, *coefficients = (column[trials] for column in prepared)
+            if decays:
+                np.multiply(w, decay, out=scratch)
+                g += scratch
+            self.update(w, g, tuple(state), tuple(coefficients), scratch)
 
 
 Optimizer = Linear | Elementwise
@@ -159,25 +150,3 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "nesterov": Linear(1, ("momentum",), _nesterov),
     "adam": Elementwise(2, ("beta1", "beta2", "epsilon"), _adam_coefficients, _adam),
 }
-
-
-def blocks(trials: int, length: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns that cut (K, n) into pieces of about BLOCK."""
-    width = min(length, BLOCK)
-    rows = BLOCK // width
-    for row in range(0, trials, rows):
-        for column in range(0, length, width):
-            yield slice(row, min(row + rows, trials)), slice(column, min(column + width, length))
-
-
-def flush(memory: Memory) -> None:
-    """Sets numbers below TINY to 0, in place. Strong decay shrinks weights geometrically into
-    the denormal numbers, on which matrix products are thirty times slower; so far below the
-    others they have no effect.
-    """
-    for array in (row for rows in memory.tensors for row in rows[:-1]):
-        for rows, columns in blocks(*array.shape):
-            part = array[rows, columns]
-            small = np.abs(part) < TINY
-            if small.any():
-                part[small] = 0

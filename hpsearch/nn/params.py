@@ -1,13 +1,17 @@
 """Where a cohort's numbers lie: parameters, the optimizer's state and gradients, side by side."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.nn.activations import Array
 from hpsearch.nn.net import Net
+
+BLOCK = 32_768  # numbers of a row: a block's rows and scratch together stay in the L2 cache
+TINY = 1e-25
 
 
 @dataclass(frozen=True)
@@ -37,27 +41,49 @@ def split(flat: Array, net: Net) -> list[Array]:
     return np.split(flat, np.cumsum(net.lengths)[:-1], axis=1)
 
 
+class Block(NamedTuple):
+    """A piece of one tensor that fits in the cache: `rows` (R, T, B), of T trials B numbers each.
+
+    `scratch` (R - 1, T, B) is shared by all blocks; `decays` says whether weight decay is for it.
+    """
+
+    trials: slice
+    rows: Array
+    scratch: Array
+    decays: bool
+
+
 class Memory:
     """All learnable numbers of a cohort.
 
     Each tensor is one array (R, K, n): its values, the optimizer's state, and the gradient. For a
     trial the rows have equal strides, so that a linear update is a matrix product with them; the
     values of the K trials are contiguous, which makes the first layer's one matrix (K O, D).
-    `prepared` is the optimizer's: the rates, and what it has made of them.
     """
 
     def __init__(self, net: Net, flat: Array, *, slots: int) -> None:
-        self.net, self.tensors = net, list[Array]()
-        self.prepared: tuple[object, list[Array]] = (None, [])
+        tensors = []
         for values in split(flat, net):
             rows = np.zeros((slots + 2, *values.shape), flat.dtype)
             rows[0] = values
-            self.tensors.append(rows)
-        self._look()
+            tensors.append(rows)
+        self.net = net
+        self._take(tensors)
 
-    def _look(self) -> None:
-        self.params = Params.of([rows[0] for rows in self.tensors], self.net)
-        self.grads = Params.of([rows[-1] for rows in self.tensors], self.net)
+    def _take(self, tensors: list[Array]) -> None:
+        self.tensors = tensors
+        self.params = Params.of([rows[0] for rows in tensors], self.net)
+        self.grads = Params.of([rows[-1] for rows in tensors], self.net)
+        self.blocks = list(self._blocks())
+
+    def _blocks(self) -> Iterator[Block]:
+        rows = len(self.tensors[0])
+        scratch = np.empty((rows - 1) * BLOCK, self.tensors[0].dtype)
+        for tensor, decays in zip(self.tensors, self.decaying, strict=True):
+            for trials, columns in pieces(*tensor.shape[1:]):
+                part = tensor[:, trials, columns]
+                mine = scratch[: part[1:].size].reshape(part[1:].shape)
+                yield Block(trials, part, mine, decays)
 
     @property
     def size(self) -> int:
@@ -76,5 +102,24 @@ class Memory:
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Trials outside `mask` (K,) leave; the others close ranks."""
-        self.tensors = [rows[:, mask] for rows in self.tensors]
-        self._look()
+        self._take([rows[:, mask] for rows in self.tensors])
+
+    def flush(self) -> None:
+        """Sets numbers below TINY to 0. Strong decay shrinks weights geometrically into the
+        denormal numbers, on which matrix products are thirty times slower; so far below the
+        others they have no effect.
+        """
+        for block in self.blocks:
+            kept = block.rows[:-1]
+            small = np.abs(kept) < TINY
+            if small.any():
+                kept[small] = 0
+
+
+def pieces(trials: int, length: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns that cut (K, n) into pieces of at most BLOCK numbers."""
+    width = min(length, BLOCK)
+    rows = BLOCK // width
+    for row in range(0, trials, rows):
+        for column in range(0, length, width):
+            yield slice(row, min(row + rows, trials)), slice(column, min(column + width, length))
