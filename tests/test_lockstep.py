@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpsearch.cohort import Task, tasks
+from hpsearch.cohort import Task, cohort_size, tasks
 from hpsearch.data import Dataset, Rows, Source, load, minibatches, preprocess
 from hpsearch.executors import executor
 from hpsearch.lockstep import FLUSH, Lockstep
@@ -145,7 +145,38 @@ def test_grouping_and_jobs_do_not_matter(jobs):
 def test_trials_of_other_shapes_never_share_a_cohort():
     specs = [spec(0, 0.1), spec(1, 0.1, hidden=(21,)), spec(2, 0.1, batch_size=50),
              spec(3, 0.1, optimizer="adam"), spec(4, 0.1)]  # fmt: skip
-    assert [[s.id for s in task.specs] for task in tasks(specs, jobs=1)] == [[0, 4], [1], [2], [3]]
+    cohorts = tasks(specs, jobs=1)
+    assert {tuple(s.id for s in task.specs) for task in cohorts} == {(0, 4), (1,), (2,), (3,)}
+    costs = [task.cost for task in cohorts]
+    assert costs == sorted(costs, reverse=True) and cohorts[0].specs[0].id == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 6), min_size=1, max_size=60), jobs=st.integers(1, 5),
+    epochs=st.integers(1, 3), inputs=st.sampled_from([64, 3072]),
+)  # fmt: skip
+def test_every_trial_is_in_one_cohort_and_every_worker_has_work(widths, jobs, epochs, inputs):
+    specs = [
+        spec(n, 0.1, net=Net((inputs, 20 * width, 10)), budget=Budget(epochs))
+        for n, width in enumerate(widths)
+    ]
+    cohorts = tasks(specs, jobs=jobs)
+    assert sorted(s.id for task in cohorts for s in task.specs) == list(range(len(specs)))
+    assert len(cohorts) >= min(jobs, len(specs))
+    for task in cohorts:
+        assert len({s.shape for s in task.specs}) == 1
+        assert len(task.specs) <= cohort_size(task.specs[0].net.n_params)
+
+
+def test_many_alike_trials_are_an_even_load():
+    for jobs in (1, 2, 3, 4, 8):
+        cohorts = tasks([spec(n, 0.1) for n in range(200)], jobs=jobs)
+        loads = [0.0] * jobs
+        for task in cohorts:
+            loads[loads.index(min(loads))] += task.cost
+        assert max(loads) <= 1.15 * sum(loads) / jobs
+        assert min(len(task.specs) for task in cohorts) >= 8
 
 
 def test_a_diverged_trial_is_a_result():
