@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CONFIG ?= digits
+CIFAR10 ?= data/cifar10
 
-.PHONY: help install run report test test-all lint bench clean
+.PHONY: help install run report test test-all lint bench bench-peers clean
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run  ## the whole recipe on the bundled digits (CONFIG=... for another config)
 	$(BIN)/hpsearch run $(CONFIG)
@@ -26,8 +27,12 @@ lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev  ## the short benchmarks
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.dev  ## the short benchmarks (benchmarks/README.md tells of the others)
+	$(BIN)/python -m benchmarks short
+
+bench-peers: $(VENV)/.bench  ## whole searches against scikit-learn and PyTorch (CIFAR10=folder)
+	$(BIN)/python -m benchmarks search
+	$(if $(wildcard $(CIFAR10)),$(BIN)/python -m benchmarks search --dataset cifar10 --data $(CIFAR10))
 
 install: $(VENV)/.dev  ## everything a developer needs, into .venv
 
@@ -44,3 +49,7 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP_INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[dev,bench]'
+	@touch $@ $(VENV)/.dev $(VENV)/.run

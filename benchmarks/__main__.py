@@ -1,79 +1,93 @@
-"""`make bench`: how near the cohort core comes to this machine's limit in matrix products.
+"""`python -m benchmarks`: the list; `python -m benchmarks NAME [options]`: one of them."""
 
-For each network: microseconds per trial and step (gather, forward, backward, update, no
-evaluation) alone and in a cohort, and the share of the single-core sgemm rate that the
-arithmetic of its matrix products amounts to. Rounds alternate; medians are shown.
-"""
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 
-from hpsearch.blas import describe, one_thread
+from benchmarks import measure
 
-one_thread()
-
-import platform  # noqa: E402
-import statistics  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from hpsearch.cohort import cohort_size  # noqa: E402
-from hpsearch.lockstep import Lockstep  # noqa: E402
-from hpsearch.nn.mlp import Net  # noqa: E402
-from hpsearch.trial import Budget, Rates, TrialSpec  # noqa: E402
-
-ROUNDS = 5
-NETS = {"digits": (64, 50, 10), "CIFAR-10": (3072, 50, 10), "deep": (784, 256, 256, 10)}
-BATCH = 100
+NAMES = ("core", "search", "memory", "startup", "jobs", "mixed", "wide_net", "scale")
+# No peers needed, two minutes together.
+SHORT: tuple[tuple[str, ...], ...] = (
+    ("startup",),
+    ("core", "--batches", "100", "--cohorts", "1", "--least", "0.1"),
+    ("jobs", "--trials", "100"),
+    ("mixed", "--trials", "48", "--widths", "25", "100", "--batches", "100"),
+)
+START, END = "<!-- results -->\n", "<!-- end of results -->\n"
 
 
-def seconds(work: Callable[[], object], times: int) -> float:
-    started = time.perf_counter()
-    for _ in range(times):
-        work()
-    return (time.perf_counter() - started) / times
+def listing() -> str:
+    """Every benchmark with one line, and what else there is."""
+    lines = ["python -m benchmarks NAME [options]; NAME --help says which", ""]
+    for name in available():
+        about = (importlib.import_module(f"benchmarks.{name}").__doc__ or "").splitlines()[0]
+        lines.append(f"  {name:<10}{about}")
+    lines += ["", "  short     those that take seconds, one after the other (make bench)"]
+    lines += ["  table     the results as Markdown; --write puts them into benchmarks/README.md"]
+    return "\n".join(lines)
 
 
-def stepper(sizes: tuple[int, ...], trials: int) -> Callable[[], object]:
-    """A step of a cohort of so many trials on one random minibatch."""
-    specs = [
-        TrialSpec("bench", k, k, 0, Net(sizes), Rates(1e-3, 1e-4), BATCH, "momentum", Budget(1))
-        for k in range(trials)
-    ]
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((BATCH, sizes[0])).astype(np.float32)
-    y = rng.integers(0, sizes[-1], BATCH)
-    cohort = Lockstep(specs)
-    return lambda: cohort.step(x, y, 0.0)
+def available() -> list[str]:
+    return [name for name in NAMES if find_spec(f"benchmarks.{name}")]
 
 
-def flops(sizes: tuple[int, ...]) -> int:
-    """Of one trial's step: three products per layer, but no gradient for the inputs."""
-    weights = Net(sizes).n_weights
-    return 2 * BATCH * (3 * weights - sizes[0] * sizes[1])
+def results(folder: Path) -> str:
+    """The tables of every JSON document in `folder`, as Markdown, in the order of NAMES."""
+    files = sorted(folder.glob("*.json"), key=lambda file: (_place(file.stem), file.stem))
+    documents = [json.loads(file.read_text("utf-8")) for file in files]
+    parts = [f"### {document['title']}\n\n{measure.markdown(document)}" for document in documents]
+    return "\n".join(parts) or "None yet: `python -m benchmarks NAME` makes them.\n"
 
 
-def main() -> None:
-    a = np.random.default_rng(0).standard_normal((2048, 2048)).astype(np.float32)
-    works = {(name, k): stepper(sizes, k) for name, sizes in NETS.items()
-             for k in (1, cohort_size(Net(sizes).n_params))}  # fmt: skip
-    measured: dict[object, list[float]] = {key: [] for key in ("sgemm", *works)}
-    for _ in range(ROUNDS):
-        measured["sgemm"].append(seconds(lambda: a @ a, 2))
-        for key, work in works.items():
-            measured[key].append(seconds(work, max(3, 60 // key[1])))
-    limit = 2 * 2048**3 / statistics.median(measured["sgemm"])
-    table = Table("net", "K", "us per trial and step", "of sgemm", box=None)
-    for (name, k), _ in works.items():
-        each = statistics.median(measured[name, k]) / k
-        share = flops(NETS[name]) / each / limit
-        table.add_row(f"{name} {NETS[name]}", str(k), f"{each * 1e6:.0f}", f"{share:.0%}")
-    console = Console(width=100, highlight=False)
-    console.print(f"{platform.machine()}, numpy {np.__version__}, {describe()}")
-    console.print(f"sgemm 2048^3 on one core: {limit / 1e9:.0f} GFLOP/s")
-    console.print(table)
+def _place(stem: str) -> int:
+    name = stem.split("-")[0]
+    return NAMES.index(name) if name in NAMES else len(NAMES)
+
+
+def written_into(readme: str, tables: str) -> str:
+    """`readme` with the tables between its two marks."""
+    before, rest = readme.split(START)
+    return before + START + "\n" + tables + "\n" + END + rest.split(END)[1]
+
+
+def table(argv: Sequence[str]) -> int:
+    quick, write = "--quick" in argv, "--write" in argv
+    tables = results(measure.QUICK if quick else measure.RESULTS)
+    if write:
+        path = Path(__file__).with_name("README.md")
+        path.write_text(written_into(path.read_text("utf-8"), tables), "utf-8")
+    else:
+        print(tables, end="")
+    return 0
+
+
+def short() -> int:
+    """The short ones; their results are to look at."""
+    for name, *options in SHORT:
+        run = importlib.import_module(f"benchmarks.{name}").main
+        run([*options, "--out", str(measure.QUICK)])
+        print()
+    return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    name, *rest = argv or [""]
+    if name in ("", "-h", "--help"):
+        print(listing())
+        return 0
+    if name == "table":
+        return table(rest)
+    if name == "short":
+        return short()
+    if name not in available():
+        print(f"no benchmark {name}\n\n{listing()}", file=sys.stderr)
+        return 2
+    return int(importlib.import_module(f"benchmarks.{name}").main(rest) or 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
