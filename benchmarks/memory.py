@@ -94,7 +94,7 @@ def measured(search: searches.Search, jobs: int | None, kind: str) -> measure.Re
     with searches.prepared(search, jobs) as (command, folder):
         env = environment(**searches.EXECUTORS[kind])
         usage = watched(command, folder.parents[1], env)
-        searches.outcome(folder, 0.0)
+        searches.outcome(folder, 0.0, jobs=jobs)
     return {f"{name} bytes": value for name, value in usage._asdict().items()}
 
 

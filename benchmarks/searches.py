@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -101,14 +102,14 @@ def searched(
     """Runs the search from the command line, in a process and a folder of its own."""
     with prepared(search, jobs) as (command, folder):
         done = run(command, cwd=folder.parents[1], env=environment(**(extra or {})))
-        return outcome(folder, done.seconds)
+        return outcome(folder, done.seconds, jobs=jobs)
 
 
-def outcome(folder: Path, whole: float) -> Outcome:
+def outcome(folder: Path, whole: float, *, jobs: int | None) -> Outcome:
     """What a run's folder says of its coarse search.
 
     The stage begins when run.json is written, right before the first trial, and ends with its
-    document, after tables and verdict.
+    document, after tables and verdict. RuntimeError where that is less than its cohorts took.
     """
     stage = folder / "coarse" / "stage.json"
     document = json.loads(stage.read_text("utf-8"))
@@ -118,6 +119,9 @@ def outcome(folder: Path, whole: float) -> Outcome:
     done = [trial for trial in trials if trial["status"] == "done"]
     if len(trials) != document["trials"] or not done:
         raise RuntimeError(f"the search has {len(trials)} of {document['trials']} trials")
+    trained = sum(trial["train_seconds"] for trial in trials) / (jobs or os.cpu_count() or 1)
+    if taken / 1e9 < 0.95 * trained:
+        raise RuntimeError(f"the stage took {taken / 1e9} s, but its training {trained} s")
     return Outcome(
         whole=whole, stage=taken / 1e9,
         best=max(trial["curves"]["val_accuracy"][-1] for trial in done),
