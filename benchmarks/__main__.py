@@ -13,10 +13,11 @@ NAMES = ("core", "search", "memory", "startup", "jobs", "mixed", "wide_net", "sc
 # No peers needed, two minutes together.
 SHORT: tuple[tuple[str, ...], ...] = (
     ("startup",),
-    ("core", "--batches", "100", "--cohorts", "1", "--least", "0.1"),
+    ("core", "--nets", "64-50-10", "3072-50-10", "784-256-256-10", "--batches", "100",
+     "--cohorts", "1", "--least", "0.1"),
     ("jobs", "--trials", "100"),
     ("mixed", "--trials", "48", "--widths", "25", "100", "--batches", "100"),
-)
+)  # fmt: skip
 START, END = "<!-- results -->\n", "<!-- end of results -->\n"
 
 

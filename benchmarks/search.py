@@ -133,14 +133,11 @@ def tables(
         " fit and optimize. Trial and step: that time shared out. Best: the highest validation"
         " accuracy after the last epoch. Settings that dropped out have fewer rounds."
     )
-    return [
-        measure.Table(title, columns, all_, note),
-        measure.Table(
-            f"hpsearch against each peer's best setting, {search.dataset}",
-            ["peer", "search stage", "target", "whole process", "target"],
-            ratios(search, middle),
-        ),
-    ]
+    against = measure.Table(
+        f"hpsearch against each peer's best setting, {search.dataset}",
+        ["peer", "search stage", "target", "whole process", "target"], ratios(search, middle),
+    )  # fmt: skip
+    return [measure.Table(title, columns, all_, note), *([against] if against.rows else [])]
 
 
 def ratios(search: searches.Search, middle: dict[str, measure.Reading]) -> list[list[str]]:
