@@ -21,7 +21,7 @@ import numpy as np
 
 from hpsearch.cohort import Task, tasks
 from hpsearch.data import Dataset, Rows, fit
-from hpsearch.nn.mlp import Net
+from hpsearch.nn.net import Net
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Budget, Rates, Status, TrialSpec
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmarks import __main__ as entry
 from benchmarks import core, jobs, measure, memory, mixed, search, searches
-from hpsearch.nn.mlp import Net
+from hpsearch.nn.net import Net
 
 OPTIONS = argparse.Namespace(rounds=1, out=None)
 
