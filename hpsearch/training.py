@@ -90,8 +90,7 @@ def _train_epoch(
 
 def view_of(rows: Rows, view: View) -> Rows:
     """The rows that the trial trains on."""
-    index = slice(None) if view.rows is None else np.array(view.rows)
-    return Rows(rows.x[index], rows.y[index])
+    return rows if view.rows is None else rows.part(np.array(view.rows))
 
 
 def _inputs(data: Dataset, rows: Rows, index: NDArray[np.intp], view: View) -> Array:
@@ -104,4 +103,4 @@ def _inputs(data: Dataset, rows: Rows, index: NDArray[np.intp], view: View) -> A
 def _probe(data: Dataset, rows: Rows) -> Rows:
     """As many training rows as there are for validation: the same standard error for both."""
     size = min(len(rows.y), len(data.validation.y), PROBE)
-    return Rows(rows.x[:size], rows.y[:size])
+    return rows.part(slice(size))

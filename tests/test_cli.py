@@ -236,7 +236,7 @@ def test_text_classes_are_fine(shell):
 
 
 def test_raw_pixels_with_kaiming_fail_sanity_and_close_the_gate(shell, tmp_path, digits):
-    x = (np.vstack([digits.train.x, digits.validation.x]).astype(float) / 16 * 255).astype(
+    x = (np.vstack([digits.train.gather(), digits.validation.gather()]).astype(float) / 16 * 255).astype(
         np.uint8
     )
     np.savez(tmp_path / "raw.npz", x=x, y=np.concatenate([digits.train.y, digits.validation.y]))

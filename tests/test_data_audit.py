@@ -15,12 +15,16 @@ def digits():
     return load(Source("digits"), center="feature", scale="standard")
 
 
+def rows_of(x):
+    return Rows(x, np.zeros(len(x), np.int64))
+
+
 def test_non_finite_cells_are_counted_and_the_first_is_placed():
     x = np.zeros((600, 3))
-    assert audit.non_finite(x) == audit.NonFinite(0, None)
+    assert audit.non_finite(rows_of(x)) == audit.NonFinite(0, None)
     x[555, 1], x[300, 2], x[301, 0] = np.nan, np.inf, -np.inf
-    assert audit.non_finite(x) == audit.NonFinite(3, (300, 2))
-    assert audit.non_finite(np.ones((4, 2), np.uint8)).count == 0
+    assert audit.non_finite(rows_of(x)) == audit.NonFinite(3, (300, 2))
+    assert audit.non_finite(rows_of(np.ones((4, 2), np.uint8))).count == 0
 
 
 def test_feature_statistics_are_those_of_what_the_network_sees(digits):
@@ -38,7 +42,7 @@ def test_feature_statistics_show_raw_numbers_where_nothing_is_done(digits):
 
 
 def test_constant_features(digits):
-    x = digits.validation.x.copy()
+    x = digits.validation.gather().copy()
     x[0, 0] += 1
     changed = replace(digits, validation=Rows(x, digits.validation.y))
     assert {0, 32, 39} <= set(audit.constant_features(digits).in_train)

@@ -144,7 +144,7 @@ def test_files_for_the_splits_share_columns_levels_and_classes(read, tmp_path):
     data = read(rows("x,word,y", "1,u,a", "2,v,b"), test="test.csv")
     assert data.features == ("x", "word=new", "word=u", "word=v")
     assert data.classes == ("a", "b", "c") and len(data.x) == 8
-    assert data.test is not None and data.test.x.tolist() == [[7, 1, 0, 0], [8, 0, 1, 0]]
+    assert data.test is not None and data.test.gather().tolist() == [[7, 1, 0, 0], [8, 0, 1, 0]]
     assert data.test.y.tolist() == [2, 0]
 
 

@@ -162,4 +162,4 @@ def test_cifar10_as_an_image_folder():
     data = plain(Source("images", CIFAR10 / "test", validation=1000, test=0))
     assert len(data.train) == 9000 and data.test is None and data.image_shape == (32, 32, 3)
     assert np.bincount(data.validation.y).tolist() == [100] * 10
-    assert data.train.x.dtype == np.uint8 and 100 < data.train.x.mean() < 140
+    assert data.train.gather().dtype == np.uint8 and 100 < data.train.gather().mean() < 140

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.data import Source, fit, load
+from hpsearch.data import Rows, Source, fit, load
 from hpsearch.errors import DataError
 
 RNG = np.random.default_rng(3)
@@ -15,6 +15,10 @@ IMAGES = RNG.integers(0, 256, (700, 4 * 3 * 2)).astype(np.uint8)
 SHAPE = (4, 3, 2)
 CENTERS = ("none", "feature", "channel", "mean-image")
 SCALES = ("none", "standard", "channel", "unit")
+
+
+def rows_of(x):
+    return Rows(x, np.zeros(len(x), np.int64))
 
 
 def formula(stored, center, scale):
@@ -39,7 +43,7 @@ def formula(stored, center, scale):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_the_formulas(center, scale, dtype):
     x = IMAGES.astype(dtype)
-    preprocess = fit(x, SHAPE, center, scale)
+    preprocess = fit(rows_of(x), SHAPE, center, scale)
     exact = formula(x, center, scale)
     assert np.allclose(preprocess.apply(x, np.float64), exact, rtol=1e-12, atol=1e-12)
     single = preprocess.apply(x)
@@ -51,7 +55,7 @@ def test_the_formulas(center, scale, dtype):
 @pytest.mark.parametrize("out_dtype", [np.float32, np.float64])
 def test_a_row_is_the_same_in_any_company(dtype, out_dtype):
     x = IMAGES.astype(dtype)
-    preprocess = fit(x, SHAPE, "feature", "standard")
+    preprocess = fit(rows_of(x), SHAPE, "feature", "standard")
     whole = preprocess.apply(x, out_dtype)
     for index in ([5], [5, 3], list(range(9)), list(RNG.permutation(700))):
         assert np.array_equal(preprocess.apply(x[index], out_dtype), whole[index])
@@ -69,14 +73,14 @@ def test_constant_columns_become_zero(dtype, value, n):
     x = np.full((n, 2), abs(value) % 256 if dtype == np.uint8 else value).astype(dtype)
     x[:, 1] = np.arange(n) % 7
     for center in ("none", "feature"):
-        seen = fit(x, None, center, "standard").apply(x)
+        seen = fit(rows_of(x), None, center, "standard").apply(x)
         assert np.array_equal(seen[:, 0], np.zeros(n)) and np.isfinite(seen).all()
 
 
 def test_rounding_noise_is_constant_but_small_spreads_are_not():
     noise = 0.1 + np.spacing(0.1) * (np.arange(500) % 2)
     stamps = 1.7e18 + 3.6e12 * RNG.normal(size=500)
-    preprocess = fit(np.stack([noise, stamps], axis=1), None, "feature", "standard")
+    preprocess = fit(rows_of(np.stack([noise, stamps], axis=1)), None, "feature", "standard")
     assert preprocess.factor[0] == 0
     seen = preprocess.apply(np.stack([noise, stamps], axis=1))[:, 1]
     assert abs(seen.mean()) < 1e-5 and abs(seen.std() - 1) < 1e-5
@@ -85,7 +89,7 @@ def test_rounding_noise_is_constant_but_small_spreads_are_not():
 @given(st.floats(-1e9, 1e9), st.floats(1e-3, 1e3))
 def test_statistics_do_not_suffer_from_offsets(offset, spread):
     x = (offset + spread * np.sin(np.arange(1200)))[:, None]
-    preprocess = fit(x, None, "feature", "standard")
+    preprocess = fit(rows_of(x), None, "feature", "standard")
     centred = x - x[0]
     rounding = 1e-6 * spread + 2 * np.spacing(abs(offset) + spread)
     assert np.isclose(preprocess.shift[0] - x[0, 0], centred.mean(), rtol=1e-6, atol=rounding)
@@ -94,7 +98,7 @@ def test_statistics_do_not_suffer_from_offsets(offset, spread):
 
 def test_time_stamps_keep_their_seconds():
     x = (1.7e9 + np.arange(1000.0))[:, None]
-    seen = fit(x, None, "feature", "none").apply(x)[:, 0]
+    seen = fit(rows_of(x), None, "feature", "none").apply(x)[:, 0]
     assert np.array_equal(np.diff(seen), np.ones(999, np.float32))
 
 
@@ -111,7 +115,7 @@ def test_statistics_come_from_train_only(tmp_path):
 def test_numbers_that_are_not_finite_stay_in_their_column():
     x = RNG.normal(size=(50, 4))
     x[0, 1], x[7, 2] = np.nan, np.inf
-    seen = fit(x, None, "feature", "standard").apply(x)
+    seen = fit(rows_of(x), None, "feature", "standard").apply(x)
     assert np.isfinite(seen[:, [0, 3]]).all()
     assert not np.isfinite(seen[:, 1]).any() and not np.isfinite(seen[7, 2])
 
@@ -127,9 +131,9 @@ def test_numbers_that_are_not_finite_stay_in_their_column():
 )
 def test_settings_that_do_not_fit_the_data(center, scale, words):
     with pytest.raises(DataError, match=words):
-        fit(np.ones((5, 2)), None, center, scale)
+        fit(rows_of(np.ones((5, 2))), None, center, scale)
 
 
 def test_values_too_far_apart_are_an_error_not_silence():
     with pytest.raises(DataError, match="column 1: values too far apart"):
-        fit(np.array([[0.0, 1e300], [1.0, -1e300]]), None, "feature", "standard")
+        fit(rows_of(np.array([[0.0, 1e300], [1.0, -1e300]])), None, "feature", "standard")

@@ -107,10 +107,10 @@ def test_promises_of_every_source(name, tmp_path):
     data = load(source, center="feature", scale="standard")
     assert data.test is not None
     for rows in (data.train, data.validation, data.test):
-        assert rows.x.dtype in (np.uint8, np.float32, np.float64)
-        assert rows.x.flags.c_contiguous and rows.x.shape == (len(rows), data.inputs)
+        assert rows.base.dtype in (np.uint8, np.float32, np.float64)
+        assert rows.base.flags.c_contiguous and rows.gather().shape == (len(rows), data.inputs)
         assert rows.y.dtype == np.int64 and set(rows.y) <= set(range(data.n_classes))
-        assert len(rows) > 0 and not isinstance(rows.x, np.memmap)
+        assert len(rows) > 0 and type(rows.base) is np.ndarray
     assert len(data.features) == len(set(data.features)) == data.inputs
     assert len(set(data.classes)) == data.n_classes == len(np.unique(data.train.y))
     if data.image_shape:
@@ -126,7 +126,7 @@ def test_the_seed_decides_and_the_fingerprint_tells(name, tmp_path):
     once, again, other = (plain(each) for each in (source, source, replace(source, seed=1)))
     scaled = load(source, center="feature", scale="none")
     assert once.fingerprint == again.fingerprint
-    assert np.array_equal(once.train.x, again.train.x)
+    assert np.array_equal(once.train.gather(), again.train.gather())
     assert len({once.fingerprint, other.fingerprint, scaled.fingerprint}) == 3
 
 
@@ -189,7 +189,7 @@ def test_idx_keeps_pixels_and_labels_together(zipped, tmp_path):
     for old in tmp_path.glob("train-images*"):
         old.write_bytes(gzip.compress(idx_bytes(x)) if zipped else idx_bytes(x))
     data = plain(Source("idx", tmp_path))
-    assert np.array_equal(data.train.x[:, 0], data.train.y * 10)
+    assert np.array_equal(data.train.gather()[:, 0], data.train.y * 10)
     assert data.image_shape == (4, 5, 1)
 
 

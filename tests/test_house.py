@@ -115,7 +115,7 @@ def test_the_readmes_way_to_predict_is_right(tmp_path, monkeypatch, digits, caps
     small = ["--set", "search.coarse={trials: 4, epochs: 3}", "--set", "model.hidden=[20, 10]"]
     found = CliRunner().invoke(app, ["search", "digits", "--json", *small])
     code = (ROOT / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
-    seen = {"rows": digits.validation.x.astype(float)}
+    seen = {"rows": digits.validation.gather().astype(float)}
     exec(code.replace("runs/digits/refine-1", "runs/digits/coarse"), seen)
     right = seen["a"].argmax(axis=1) == digits.validation.y
     assert right.mean() == json.loads(found.stdout)["best"]["val_accuracy"]

@@ -121,7 +121,7 @@ def test_an_exponential_schedule_falls_at_every_step(make_spec, digits):
 
 
 def test_train_accuracy_is_measured_on_training_rows(make_spec, digits):
-    other = Rows(digits.validation.x, (digits.validation.y + 1) % digits.n_classes)
+    other = Rows(digits.validation.gather(), (digits.validation.y + 1) % digits.n_classes)
     curves = train(make_spec(0, 0.05), replace(digits, validation=other)).curves
     assert curves.train_accuracy[-1] > 0.8 and curves.val_accuracy[-1] < 0.2
 
@@ -342,14 +342,14 @@ def test_few_classes_that_matter_are_warned_of(tmp_path, digits, counts, least, 
     """Whatever the ratio of the largest to the smallest: the perplexity of the labels."""
     y = digits.train.y
     kept = np.concatenate([np.flatnonzero(y == k)[:n] for k, n in enumerate(counts)])
-    lopsided = replace(digits, train=digits.train.take(kept))
+    lopsided = replace(digits, train=digits.train.part(kept))
     limits = ("data.audit.class_ratio=1e9", f"data.audit.class_perplexity={least}")
     assert audited(tmp_path, lopsided, "class-balance", *limits).verdict == verdict
 
 
 @pytest.mark.parametrize("label, verdict", [(0, "pass"), (1, "warn")])
 def test_equal_rows_with_other_labels_are_warned_of(tmp_path, digits, label, verdict):
-    x, y = digits.train.x, digits.train.y
+    x, y = digits.train.gather(), digits.train.y
     again = Rows(np.vstack([x, x[:1]]), np.append(y, (y[0] + label) % digits.n_classes))
     check = audited(tmp_path, replace(digits, train=again), "duplicate-rows")
     assert check.verdict == verdict and ("differ in label" in check.message) == (label > 0)
@@ -358,7 +358,7 @@ def test_equal_rows_with_other_labels_are_warned_of(tmp_path, digits, label, ver
 @pytest.mark.parametrize("value, verdict", [(0, "pass"), (9, "warn")])
 def test_what_varies_in_validation_alone_is_warned_of(tmp_path, digits, value, verdict):
     """Even among pixels, of which some never change."""
-    seen = digits.validation.x.copy()
+    seen = digits.validation.gather().copy()
     seen[0, 0] = value
     changed = replace(digits, validation=Rows(seen, digits.validation.y))
     check = audited(tmp_path, changed, "constant-features")
@@ -469,6 +469,6 @@ def same(one, other):
     def bits(context, done):
         rows = (context.data.train, context.data.validation)
         said = (context.config, context.checks, context.rounds, done)
-        return repr(said), [(r.x.tobytes(), r.y.tobytes()) for r in rows]
+        return repr(said), [(r.gather().tobytes(), r.y.tobytes()) for r in rows]
 
     return bits(*one) == bits(*other)

@@ -41,10 +41,10 @@ def verdicts(document):
 
 def altered(digits: Dataset, change, **preprocess) -> Dataset:
     """Digits with its training and validation inputs changed, and preprocessing fitted anew."""
-    train = Rows(change(digits.train.x.astype(np.float64)), digits.train.y)
-    validation = Rows(change(digits.validation.x.astype(np.float64)), digits.validation.y)
+    train = Rows(change(digits.train.gather().astype(np.float64)), digits.train.y)
+    validation = Rows(change(digits.validation.gather().astype(np.float64)), digits.validation.y)
     wanted = {"center": "feature", "scale": "standard"} | preprocess
-    fitted: Preprocess = fit(train.x, digits.image_shape, wanted["center"], wanted["scale"])
+    fitted: Preprocess = fit(train, digits.image_shape, wanted["center"], wanted["scale"])
     return replace(digits, train=train, validation=validation, preprocess=fitted)
 
 
@@ -115,12 +115,12 @@ def test_audit_of_broken_inputs(tmp_path, digits, check, expected, change, prepr
 
 def test_audit_of_broken_labels_and_rows(tmp_path, digits):
     few = np.concatenate([np.flatnonzero(digits.train.y == 0), np.flatnonzero(digits.train.y)[:9]])
-    lopsided = replace(digits, train=digits.train.take(few))
+    lopsided = replace(digits, train=digits.train.part(few))
     found = verdicts(conclude(data.STAGE, Context(config(tmp_path), lopsided, "data")))
     assert found["class-balance"] == "warn" and found["labels"] == "fail"
     both = np.arange(20)
     leaked = replace(digits, validation=Rows(
-        np.vstack([digits.validation.x, digits.train.x[both]]),
+        np.vstack([digits.validation.gather(), digits.train.gather()[both]]),
         np.concatenate([digits.validation.y, digits.train.y[both]]),
     ))  # fmt: skip
     found = verdicts(conclude(data.STAGE, Context(config(tmp_path), leaked, "data")))
@@ -266,7 +266,7 @@ def test_overfit_knows_the_floor_of_a_double_softmax(classes, floor):
 
 def test_the_examples_hold_two_classes_whatever_the_order(digits):
     order = np.argsort(digits.train.y, kind="stable")
-    sorted_rows = replace(digits, train=digits.train.take(order))
+    sorted_rows = replace(digits, train=digits.train.part(order))
     rows = overfit.examples(sorted_rows, 20)
     assert len(rows) == 20 and len(np.unique(sorted_rows.train.y[list(rows)])) == 10
     assert overfit.examples(digits, 20) == tuple(range(20))
@@ -326,7 +326,7 @@ def test_the_sweep_finds_rates_that_the_config_did_not_name(tmp_path, digits):
 
 def test_labels_that_do_not_fit_have_no_usable_rate(tmp_path, digits):
     y = np.random.default_rng(0).permutation(digits.train.y)
-    shuffled = replace(digits, train=Rows(digits.train.x, y))
+    shuffled = replace(digits, train=Rows(digits.train.gather(), y))
     few = config(tmp_path, "sweep.iterations=20")  # in more, the net learns the rows by heart
     document = conclude(sweep.STAGE, Context(few, shuffled, "sweep"))
     assert verdicts(document) == {"usable-rate": "fail", "range": "fail"}
@@ -362,7 +362,7 @@ def lecture_results(table, stage):
 def lecture_context(tmp_path, digits):
     """The lecture's search, with a validation set of its size."""
     thousand = np.arange(1000) % len(digits.validation.y)
-    dataset = replace(digits, validation=digits.validation.take(thousand))
+    dataset = replace(digits, validation=digits.validation.part(thousand))
     chosen = config(
         tmp_path,
         "search.space={learning_rate: {log_uniform: [1e-6, 1e-3]},"

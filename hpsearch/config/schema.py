@@ -77,7 +77,9 @@ class Data(Section):
     """Where the rows come from and how the network sees them."""
 
     source: Literal["digits", "spiral", "csv", "npz", "idx", "cifar10", "images"] = _key(
-        "digits", "digits and spiral need no file; images: one folder per class"
+        "digits",
+        "digits and spiral need no file; npz: also a folder of x.npy and y.npy; images: one folder"
+        " per class",
     )
     path: Place | None = _key(None, "file or folder, relative to this file")
     target: Key | None = _key(None, "csv: the column that holds the class")

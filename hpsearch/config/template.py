@@ -33,7 +33,7 @@ LISTED: dict[str, tuple[str, ...]] = {
     "search.coarse": ("trials", "epochs"),
     "search.refine": ("trials", "epochs", "rounds"),
 }
-_FOLDERS = {"cifar10": "data_batch_*", "idx": "*idx[13]-ubyte*"}
+_FOLDERS = {"cifar10": "data_batch_*", "idx": "*idx[13]-ubyte*", "npz": "*.npy"}
 
 
 def template(name: str, *, data: Path | None = None, target: str | None = None) -> str:
@@ -58,7 +58,7 @@ def source_of(data: Path) -> str:
     """The data.source that a file or folder is for, by its look."""
     if data.is_dir():
         return next((s for s, files in _FOLDERS.items() if any(data.glob(files))), "images")
-    return "npz" if data.suffix.lower() == ".npz" else "csv"
+    return "npz" if data.suffix.lower() in (".npz", ".npy") else "csv"
 
 
 def json_schema() -> dict[str, Any]:

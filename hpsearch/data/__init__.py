@@ -1,8 +1,10 @@
 """Data: sources, stratified split, preprocessing, audit statistics and minibatch order."""
 
 from hpsearch.data.batches import minibatches, order
-from hpsearch.data.dataset import Dataset, Loaded, Progress, Rows, Source
+from hpsearch.data.dataset import Dataset, Loaded, Progress, Source
 from hpsearch.data.preprocess import Preprocess, fit
+from hpsearch.data.rows import Positions, Rows
+from hpsearch.data.sharing import Shared
 from hpsearch.data.sources import SOURCES, load
 from hpsearch.data.split import split
 
@@ -10,9 +12,11 @@ __all__ = [
     "SOURCES",
     "Dataset",
     "Loaded",
+    "Positions",
     "Preprocess",
     "Progress",
     "Rows",
+    "Shared",
     "Source",
     "fit",
     "load",

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.dataset import Dataset, Rows
-from hpsearch.data.preprocess import chunks, moments
+from hpsearch.data.dataset import Dataset
+from hpsearch.data.preprocess import moments
+from hpsearch.data.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,21 @@ class Preview:
     classes: tuple[str, ...]  # (n,)
 
 
-def non_finite(x: NDArray[Any]) -> NonFinite:
-    """NaN and infinite cells of `x` (N, D)."""
-    if x.dtype.kind != "f":
+def non_finite(rows: Rows) -> NonFinite:
+    """NaN and infinite cells of the rows, addressed by their position in them."""
+    if rows.base.dtype.kind != "f":
         return NonFinite(0, None)
-    count, first, start = 0, None, 0
-    for part in chunks(x):
+    order = rows.stored_order()
+    count, start, firsts = 0, 0, []
+    for part in rows.part(order).chunks():
         bad = ~np.isfinite(part)
-        if first is None and bad.any():
-            row, column = np.unravel_index(int(np.argmax(bad)), bad.shape)
-            first = start + int(row), int(column)
-        count += int(np.count_nonzero(bad))
+        if cells := int(np.count_nonzero(bad)):
+            holed = np.flatnonzero(bad.any(axis=1))
+            row = holed[np.argmin(order[start + holed])]
+            firsts.append((int(order[start + row]), int(np.argmax(bad[row]))))
+            count += cells
         start += len(part)
-    return NonFinite(count, first)
+    return NonFinite(count, min(firsts, default=None))
 
 
 def feature_statistics(dataset: Dataset) -> FeatureStatistics:
@@ -78,16 +81,28 @@ def feature_statistics(dataset: Dataset) -> FeatureStatistics:
         np.maximum(high, values.max(axis=0), out=high)
         return values
 
-    found = moments(seen(part) for part in chunks(dataset.train.x))
+    parts = dataset.train.as_stored().chunks()
+    first = dataset.batch(dataset.train, slice(1))[0]
+    found = moments((seen(part) for part in parts), first)
     return FeatureStatistics(found.mean, found.sd, low, high)
 
 
 def constant_features(dataset: Dataset) -> ConstantFeatures:
     """Columns with one raw value in train, and which of them have another one in validation."""
-    train, validation = dataset.train.x, dataset.validation.x
-    constant = np.flatnonzero(train.min(axis=0) == train.max(axis=0))
-    differs = (validation[:, constant] != train[0, constant]).any(axis=0)
+    (low, high), others = _extremes(dataset.train), _extremes(dataset.validation)
+    constant = np.flatnonzero(low == high)
+    differs = np.any([end[constant] != low[constant] for end in others], axis=0)
     return ConstantFeatures(constant, constant[differs])
+
+
+def _extremes(rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The least and the largest raw value of each column, (D,) each; NaN where it has NaN."""
+    low = rows.gather(slice(1))[0].copy()
+    high = low.copy()
+    for part in rows.as_stored().chunks():
+        np.minimum(low, part.min(axis=0), out=low)
+        np.maximum(high, part.max(axis=0), out=high)
+    return low, high
 
 
 def class_counts(rows: Rows, n_classes: int) -> NDArray[np.int64]:
@@ -97,7 +112,8 @@ def class_counts(rows: Rows, n_classes: int) -> NDArray[np.int64]:
 
 def duplicates(train: Rows, validation: Rows) -> Duplicates:
     """Identical raw rows across the two splits, and identical rows of different classes."""
-    train_keys, validation_keys = _row_keys(train.x), _row_keys(validation.x)
+    train, validation = train.as_stored(), validation.as_stored()
+    train_keys, validation_keys = _row_keys(train), _row_keys(validation)
     leaked = int(np.isin(validation_keys, train_keys).sum())
     keys = np.concatenate([train_keys, validation_keys])
     labelled = np.unique(np.stack([keys, np.concatenate([train.y, validation.y])], 1), axis=0)
@@ -106,12 +122,12 @@ def duplicates(train: Rows, validation: Rows) -> Duplicates:
     return Duplicates(leaked, conflicting)
 
 
-def _row_keys(x: NDArray[Any]) -> NDArray[np.int64]:
+def _row_keys(rows: Rows) -> NDArray[np.int64]:
     """One 64-bit hash per row (N,); equal rows have equal hashes, -0.0 counting as 0.0."""
     hashes = bytearray()
-    for part in chunks(x):
-        unsigned_zero = part + 0.0 if part.dtype.kind == "f" else part
-        for row in unsigned_zero.astype(x.dtype, copy=False):
+    for part in rows.chunks():
+        unsigned_zero = part + part.dtype.type(0) if part.dtype.kind == "f" else part
+        for row in unsigned_zero:
             hashes += hashlib.blake2b(row.data, digest_size=8).digest()
     return np.frombuffer(bytes(hashes), np.int64)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hpsearch.data.arrays import archive
 from hpsearch.data.dataset import Loaded, Source
-from hpsearch.data.npz import Archive
 
 DIGITS = Path(__file__).with_name("digits.npz")
 
@@ -16,11 +16,11 @@ def load_digits(source: Source) -> Loaded:
     E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
     Repository, 1998 (the test part); licence CC BY 4.0.
     """
-    digits = Archive(DIGITS)
-    y = digits.read("y").astype(np.int64)
+    digits = archive(DIGITS)
+    y = digits["y"].read().astype(np.int64)
     classes = tuple(str(digit) for digit in range(10))
     features = tuple(f"pixel {k}" for k in range(64))
-    return Loaded(digits.read("x"), y, classes, features, image_shape=(8, 8, 1))
+    return Loaded(digits["x"].read(), y, classes, features, image_shape=(8, 8, 1))
 
 
 def load_spiral(source: Source) -> Loaded:

@@ -35,7 +35,7 @@ def read(entry: str, *, rows: int) -> NDArray[np.uint8] | None:
     except (OSError, ValueError, EOFError, RuntimeError):
         return None
     usable = images.dtype == np.uint8 and images.ndim == 4 and len(images) == rows
-    return images if usable else None
+    return np.asarray(images) if usable else None
 
 
 def write(entry: str, images: NDArray[np.uint8]) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.dataset import Loaded, Rows, Source
+from hpsearch.data.dataset import Loaded, Source
 from hpsearch.data.files import explicit_splits, fits_memory, needed_path, quoted
 from hpsearch.data.labels import encode_labels
+from hpsearch.data.rows import Rows
 from hpsearch.data.table import MISSING, Table, column_number, listed, read_table
 from hpsearch.errors import DataError
 
@@ -78,7 +79,7 @@ def load_csv(source: Source) -> Loaded:
             raise DataError(f"{each}: must have complete rows, none is; fill the missing cells")
     given = dict(zip(others, parts[1:], strict=True))
     return Loaded(
-        x=parts[0].x,
+        x=parts[0].base,
         y=parts[0].y,
         classes=classes,
         features=tuple(names),

@@ -11,25 +11,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hpsearch.data.preprocess import Preprocess
+from hpsearch.data.rows import Positions, Rows
 
 Progress = Callable[[int, int], None]
 Share = float | int | str | None
 ImageShape = tuple[int, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """One split, raw as stored."""
-
-    x: NDArray[Any]  # (N, D) uint8, float32 or float64, C-contiguous
-    y: NDArray[np.int64]  # (N,) class indices
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def take(self, index: NDArray[np.intp]) -> "Rows":
-        """The rows at `index` (n,), copied."""
-        return Rows(np.ascontiguousarray(self.x[index]), self.y[index])
 
 
 @dataclass(frozen=True)
@@ -89,21 +75,28 @@ class Dataset:
     def batch(
         self,
         rows: Rows,
-        index: NDArray[np.intp] | slice,
+        positions: Positions,
         dtype: DTypeLike = np.float32,
         *,
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
-        """The minibatch (n, D) as the network sees it; a row's numbers depend on no other row."""
-        return self.preprocess.apply(rows.x[index], dtype, out=out)
+        """The minibatch (n, D) as the network sees it; a row's numbers depend on no other row.
+
+        `out` (n, D) of that dtype is filled and returned.
+        """
+        return self.preprocess.apply(rows.gather(positions), dtype, out=out)
 
 
 def fingerprint(splits: tuple[Rows | None, ...], names: list[Any]) -> str:
-    """The sha256 of the arrays and labels of all splits, and of `names` (JSON values)."""
+    """The sha256 of the rows and labels of all splits, in order, and of `names` (JSON values)."""
     digest = hashlib.sha256(json.dumps(["hpsearch data 1", *names]).encode())
     for rows in splits:
-        arrays = () if rows is None else (rows.x, rows.y)
-        digest.update(json.dumps([[a.dtype.str, *a.shape] for a in arrays]).encode())
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array).data)
+        if rows is None:
+            digest.update(b"[]")
+            continue
+        x, y = [rows.base.dtype.str, len(rows), rows.columns], [rows.y.dtype.str, len(rows)]
+        digest.update(json.dumps([x, y]).encode())
+        for part in rows.chunks():
+            digest.update(np.ascontiguousarray(part).data)
+        digest.update(np.ascontiguousarray(rows.y).data)
     return digest.hexdigest()

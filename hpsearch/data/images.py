@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.data import cache
-from hpsearch.data.dataset import Loaded, Progress, Rows, Source
+from hpsearch.data.dataset import Loaded, Progress, Source
 from hpsearch.data.decode import decode
 from hpsearch.data.files import explicit_splits, needed_folder, needed_path, quoted, reading
+from hpsearch.data.rows import Rows
 from hpsearch.errors import DataError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp")
@@ -57,7 +58,7 @@ def load_images(source: Source, progress: Progress | None = None) -> Loaded:
     train = given.pop("train")
     features = tuple(f"pixel {k}" for k in range(x.shape[1]))
     shape = image_shape[0], image_shape[1], image_shape[2]
-    return Loaded(train.x, train.y, classes, features, shape, **given)
+    return Loaded(train.base, train.y, classes, features, shape, **given)
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -125,4 +126,5 @@ def _pixels(pictures: Sequence[Picture], progress: Progress | None) -> NDArray[A
         return cached
     pixels = decode([picture.path for picture in pictures], progress)
     cache.write(key, pixels)
-    return pixels
+    written = cache.read(key, rows=len(pictures))
+    return pixels if written is None else written

@@ -1,17 +1,17 @@
-"""NumPy .npz files: arrays x and y, read without ever unpickling."""
+"""NumPy files: arrays x and y in an .npz archive, or in .npy files beside each other."""
 
 import math
-import zipfile
-import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.dataset import ImageShape, Loaded, Rows, Source
-from hpsearch.data.files import explicit_splits, fits_memory, needed_file, needed_path, quoted
+from hpsearch.data.arrays import arrays_at
+from hpsearch.data.dataset import ImageShape, Loaded, Source
+from hpsearch.data.files import explicit_splits, fits_memory, needed_path, quoted
 from hpsearch.data.labels import encode_labels
+from hpsearch.data.rows import Rows
 from hpsearch.errors import DataError
 
 KEYS = {
@@ -20,20 +20,6 @@ KEYS = {
     "test": ("_test",),
 }
 Pair = tuple[NDArray[Any], NDArray[Any]]  # x (N, ...) and y (N,) as stored
-BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    ValueError,
-    SyntaxError,
-    TypeError,
-    KeyError,
-    OverflowError,
-    RecursionError,
-    RuntimeError,
-    NotImplementedError,
-)
 
 
 def load_npz(source: Source) -> Loaded:
@@ -41,6 +27,11 @@ def load_npz(source: Source) -> Loaded:
 
     x is (N, D), (N, H, W) or (N, H, W, C): bytes, other integers or floats. y is (N,), whole
     numbers or text. Files named for a split hold `x` and `y` of that split.
+
+    Instead of an .npz file the path may name a folder that holds the arrays as x.npy, y.npy and
+    so on, or the file x.npy (or x_train.npy) alone, with y.npy (y_train.npy) beside it. Large
+    arrays that are not compressed (np.savez, np.save) are mapped and may be larger than the
+    memory; bytes and floats of 4 or 8 bytes are never copied then, others are converted first.
     """
     path = needed_path(source)
     pairs = _pairs(path)
@@ -69,7 +60,7 @@ def combine(pairs: dict[str, Pair], places: dict[str, Path]) -> Loaded:
     image_shape, kind = _image_shape(shape), "feature" if len(shape) == 1 else "pixel"
     features = tuple(f"{kind} {k}" for k in range(math.prod(shape)))
     train = rows.pop("train")
-    return Loaded(train.x, train.y, classes, features, image_shape, **rows)
+    return Loaded(train.base, train.y, classes, features, image_shape, **rows)
 
 
 def _image_shape(shape: tuple[int, ...]) -> ImageShape | None:
@@ -114,19 +105,21 @@ def _stored(x: NDArray[Any], place: str) -> NDArray[Any]:
         dtype = np.float32 if x.dtype.itemsize <= 4 else np.float64
     else:
         dtype = np.float32 if x.dtype.itemsize <= 2 else np.float64
+    if x.dtype != dtype or not x.flags.c_contiguous:
+        fits_memory(f"{place}: x as {np.dtype(dtype)}", x.size * np.dtype(dtype).itemsize)
     return np.ascontiguousarray(flat, dtype=dtype)
 
 
 def _pairs(path: Path) -> dict[str, Pair]:
     """The x and y of each split in one file."""
-    arrays = Archive(needed_file(path))
+    arrays = arrays_at(path)
     found: dict[str, Pair] = {}
     for name, endings in KEYS.items():
         for ending in endings:
             keys = f"x{ending}", f"y{ending}"
-            present = [key in arrays.members for key in keys]
+            present = [key in arrays for key in keys]
             if name not in found and all(present):
-                found[name] = arrays.read(keys[0]), arrays.read(keys[1])
+                found[name] = arrays[keys[0]].read(), arrays[keys[1]].read()
             elif any(present) and not all(present):
                 raise DataError(
                     f"{path}: {keys[0]} and {keys[1]} belong together, found only "
@@ -135,79 +128,6 @@ def _pairs(path: Path) -> dict[str, Pair]:
     if "train" not in found:
         raise DataError(
             f"{path}: must hold x and y, or x_train and y_train, got "
-            f"{quoted(', '.join(arrays.members) or 'nothing')}; save with np.savez(path, x=x, y=y)"
+            f"{quoted(', '.join(arrays) or 'nothing')}; save with np.savez(path, x=x, y=y)"
         )
     return found
-
-
-class Archive:
-    """The arrays of one .npz file by lower-case name; nothing is allocated on a header's word."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with zipfile.ZipFile(path) as file:
-                entries = [entry for entry in file.infolist() if entry.filename.endswith(".npy")]
-        except BROKEN as error:
-            raise self._broken("archive", error) from error
-        self.members = {entry.filename[:-4].lower(): entry for entry in entries}
-        if len(self.members) < len(entries):
-            raise DataError(
-                f"{path}: array names must differ by more than case, got "
-                f"{quoted(', '.join(entry.filename[:-4] for entry in entries))}; rename one"
-            )
-
-    def read(self, key: str) -> NDArray[Any]:
-        """The array of that name; DataError where it is damaged or holds Python objects."""
-        entry = self.members[key]
-        try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(entry) as file:
-                shape, fortran, dtype = _array_header(file)
-                self._check(key, dtype, shape, entry.file_size - file.tell())
-                flat = np.empty(math.prod(shape), dtype)
-                _fill(file, flat)
-                array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-        except BROKEN as error:
-            raise self._broken(key, error) from error
-        return array.astype(dtype.newbyteorder("="), copy=False)
-
-    def _check(self, key: str, dtype: np.dtype[Any], shape: tuple[int, ...], size: int) -> None:
-        if dtype.hasobject or dtype.kind not in "biufUS":
-            raise DataError(
-                f"{self.path}: {key} must be numbers or text, got {dtype} (Python objects are "
-                "never unpickled); save it with a plain dtype"
-            )
-        announced = math.prod(shape) * dtype.itemsize
-        if announced != size or min(shape, default=0) < 0:
-            raise DataError(
-                f"{self.path}: {key} announces {announced} bytes {shape} but holds {size}; "
-                "the file is damaged, save it again"
-            )
-        fits_memory(f"{self.path}: {key}", announced)
-
-    def _broken(self, key: str, error: Exception) -> DataError:
-        reason = quoted(str(error) or type(error).__name__)
-        return DataError(
-            f"{self.path}: {key}: must be a readable .npz array, got {reason}; "
-            "save it again with np.savez"
-        )
-
-
-def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(file)
-    raise ValueError(f"array format {version} is not known")
-
-
-def _fill(file: IO[bytes], array: NDArray[Any]) -> None:
-    target = array.view(np.uint8)
-    done = 0
-    while done < len(target):
-        piece = file.read(min(len(target) - done, 2**20))
-        if not piece:
-            raise EOFError("the file ends too early")
-        target[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
-        done += len(piece)

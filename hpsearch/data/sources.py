@@ -8,12 +8,13 @@ import numpy as np
 from hpsearch.data.bundled import load_digits, load_spiral
 from hpsearch.data.cifar10 import load_cifar10
 from hpsearch.data.columns import load_csv
-from hpsearch.data.dataset import Dataset, Loaded, Progress, Rows, Share, Source, fingerprint
+from hpsearch.data.dataset import Dataset, Loaded, Progress, Share, Source, fingerprint
 from hpsearch.data.files import own_split_error
 from hpsearch.data.idx import load_idx
 from hpsearch.data.images import load_images
 from hpsearch.data.npz import load_npz
 from hpsearch.data.preprocess import fit
+from hpsearch.data.rows import Rows
 from hpsearch.data.split import split
 from hpsearch.errors import DataError
 
@@ -42,7 +43,7 @@ def load(source: Source, *, center: str, scale: str, progress: Progress | None =
     else:
         loaded = SOURCES[source.source](source)
     train, validation, test = _splits(loaded, source)
-    preprocess = fit(train.x, loaded.image_shape, center, scale)
+    preprocess = fit(train, loaded.image_shape, center, scale)
     names = [loaded.classes, loaded.features, loaded.image_shape, center, scale]
     return Dataset(
         train=train,
@@ -84,7 +85,7 @@ def _splits(loaded: Loaded, source: Source) -> tuple[Rows, Rows, Rows | None]:
         )
     rows = Rows(loaded.x, loaded.y)
     index = split(loaded.y, held_out["validation"], held_out["test"], source.seed)
-    train, validation, test = (rows.take(each) for each in index)
+    train, validation, test = (rows.part(each) for each in index)
     if loaded.validation is not None:
         validation = _shuffled(loaded.validation, source.seed, stream=1)
     if loaded.test is not None and source.test != 0:
@@ -102,4 +103,4 @@ def _held_out(name: str, asked: Share, own: Rows | None, source: Source) -> floa
 
 
 def _shuffled(rows: Rows, seed: int, *, stream: int) -> Rows:
-    return rows.take(np.random.default_rng([seed, stream]).permutation(len(rows)))
+    return rows.part(np.random.default_rng([seed, stream]).permutation(len(rows)))

@@ -44,7 +44,7 @@ def non_finite(context: Context) -> Check:
     """NaN or infinity anywhere poisons every weight."""
     data = context.data
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    found = {name: audit.non_finite(rows.x) for name, rows in splits.items() if rows}
+    found = {name: audit.non_finite(rows) for name, rows in splits.items() if rows}
     total = sum(bad.count for bad in found.values())
     if total == 0:
         return Check("non-finite", PASS, 0, 0, "every value is finite")

@@ -1,0 +1,129 @@
+"""A dataset as other processes open it: its arrays stay in files, which all of them map."""
+
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.data.dataset import Dataset
+from hpsearch.data.rows import Rows
+from hpsearch.errors import DataError, HostError
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where an array's bytes lie, in C order; `size` and `changed` are the file's."""
+
+    path: Path
+    offset: int  # bytes
+    dtype: str
+    shape: tuple[int, ...]
+    size: int  # bytes
+    changed: int  # nanoseconds
+
+    @classmethod
+    def of(cls, path: Path, array: NDArray[Any], offset: int) -> "Block":
+        stat = path.stat()
+        return cls(path, offset, array.dtype.str, array.shape, stat.st_size, stat.st_mtime_ns)
+
+    def open(self) -> NDArray[Any]:
+        """The array, a read-only map. DataError where the file is gone or was changed."""
+        try:
+            stat = self.path.stat()
+            if (stat.st_size, stat.st_mtime_ns) == (self.size, self.changed):
+                found = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+                return np.asarray(found)
+            reason = "it was changed"
+        except (OSError, ValueError) as error:
+            reason = str(error)
+        raise DataError(
+            f"{self.path}: must stay as it is while trials train on it, got: {reason}; "
+            "leave it alone and run the command again"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SharedRows:
+    """A split whose arrays are named by where they lie."""
+
+    base: Block
+    y: Block
+    index: Block | None
+
+    def open(self, base: NDArray[Any]) -> Rows:
+        """The split; `base` is the block of that name, opened once for all splits."""
+        return Rows(base, self.y.open(), self.index.open() if self.index else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """A dataset without its arrays: small, and picklable."""
+
+    splits: tuple[SharedRows | None, ...]  # train, validation, test
+    rest: dict[str, Any]  # the other fields of the dataset
+
+    @classmethod
+    def of(cls, dataset: Dataset, folder: Path) -> "Shared":
+        """`dataset`, with what no file holds yet written into `folder`, once; what is mapped from
+        a file stays there. HostError where `folder` cannot be written.
+        """
+        blocks = _Blocks(folder)
+        splits = (dataset.train, dataset.validation, dataset.test)
+        rest = {name: getattr(dataset, name) for name in Dataset.__dataclass_fields__}
+        for name in ("train", "validation", "test"):
+            del rest[name]
+        return cls(tuple(None if rows is None else blocks.rows(rows) for rows in splits), rest)
+
+    def open(self) -> Dataset:
+        """The same dataset with every array mapped read-only; a base that splits share, once."""
+        bases = {rows.base: rows.base.open() for rows in self.splits if rows is not None}
+        train, validation, test = (
+            None if rows is None else rows.open(bases[rows.base]) for rows in self.splits
+        )
+        assert train is not None and validation is not None
+        return Dataset(train=train, validation=validation, test=test, **self.rest)
+
+
+class _Blocks:
+    """Finds arrays in their files, or writes them into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.written: dict[int, Block] = {}
+
+    def rows(self, rows: Rows) -> SharedRows:
+        index = None if rows.index is None else self.block(rows.index)
+        return SharedRows(self.block(rows.base), self.block(rows.y), index)
+
+    def block(self, array: NDArray[Any]) -> Block:
+        if id(array) not in self.written:
+            self.written[id(array)] = _located(array) or self._write(array)
+        return self.written[id(array)]
+
+    def _write(self, array: NDArray[Any]) -> Block:
+        path = self.folder / f"array-{len(self.written)}.npy"
+        try:
+            np.save(path, array, allow_pickle=False)
+            found = _located(np.load(path, mmap_mode="r"))
+        except OSError as error:
+            raise HostError(
+                f"{path}: must hold {array.nbytes / 2**20:.0f} MiB of data for the workers, got: "
+                f"{error.strerror or error}; make room there"
+            ) from error
+        assert found is not None
+        return found
+
+
+def _located(array: NDArray[Any]) -> Block | None:
+    """The place of an array that is a view of a read-only map of a file, else None."""
+    root: Any = array
+    while isinstance(root, np.ndarray) and not isinstance(root.base, mmap.mmap):
+        root = root.base
+    if not (isinstance(root, np.memmap) and root.mode == "r" and array.flags.c_contiguous):
+        return None
+    path = Path(str(root.filename))
+    address, origin = (each.__array_interface__["data"][0] for each in (array, root))
+    return Block.of(path, array, root.offset + address - origin) if path.is_file() else None
