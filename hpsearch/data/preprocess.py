@@ -36,9 +36,10 @@ class Preprocess:
         with np.errstate(over="ignore", invalid="ignore"):
             if x.dtype != np.float64 and out.dtype == np.float32:
                 shift, factor = self._single
-                # In three passes, which is faster than to convert while subtracting.
-                np.copyto(out, x)
-                np.subtract(out, shift, out=out)
+                if x.dtype != np.float32:  # a pass of its own is faster than to convert below
+                    np.copyto(out, x)
+                    x = out
+                np.subtract(x, shift, out=out)
                 np.multiply(out, factor, out=out)
                 return out
             # In float64 first: a time stamp near 1.7e9 would lose its seconds in float32.

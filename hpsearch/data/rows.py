@@ -38,9 +38,10 @@ class Rows:
         where = positions if self.index is None else self.index[positions]
         if isinstance(where, slice):
             return self.base[where]
-        # As bytes, since np.take copies all of a base first that is not aligned, as in a zip file.
-        found: NDArray[Any] = np.take(self.base.view(np.uint8), where, axis=0)
-        return found.view(self.base.dtype)
+        if self.base.flags.aligned:
+            return self.base.take(where, axis=0)
+        # As bytes: `take` would first make an aligned copy of the whole base (in a zip file, say).
+        return self.base.view(np.uint8).take(where, axis=0).view(self.base.dtype)
 
     def part(self, positions: Positions) -> "Rows":
         """The rows at `positions` as a view of the same base."""
