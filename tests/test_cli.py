@@ -236,9 +236,8 @@ def test_text_classes_are_fine(shell):
 
 
 def test_raw_pixels_with_kaiming_fail_sanity_and_close_the_gate(shell, tmp_path, digits):
-    x = (np.vstack([digits.train.gather(), digits.validation.gather()]).astype(float) / 16 * 255).astype(
-        np.uint8
-    )
+    rows = np.vstack([digits.train.gather(), digits.validation.gather()])
+    x = (rows.astype(float) / 16 * 255).astype(np.uint8)
     np.savez(tmp_path / "raw.npz", x=x, y=np.concatenate([digits.train.y, digits.validation.y]))
     Path("raw.yaml").write_text(
         "data: {source: npz, path: raw.npz, preprocess: {center: none, scale: none}}"

@@ -23,7 +23,7 @@ from test_data_sources import (
     write_images,
 )
 
-from hpsearch.data import Source
+from hpsearch.data import Source, arrays
 from hpsearch.errors import DataError
 
 CASES = {}
@@ -247,6 +247,113 @@ def npz_nan_labels(folder):
 @case
 def npz_scalar(folder):
     return npz_of(folder, x=np.float64(3), y=labels(1))
+
+
+def npz_with_entry(folder, change):
+    """An archive whose x is fine but for what `change` does to the file's bytes."""
+    np.savez(folder / "a.npz", x=np.ones((40, 4)), y=labels(40))
+    data = bytearray((folder / "a.npz").read_bytes())
+    change(data)
+    (folder / "a.npz").write_bytes(bytes(data))
+    return Source("npz", folder / "a.npz")
+
+
+@case
+def npz_local_header_has_a_longer_extra_field(folder):
+    return npz_with_entry(folder, lambda data: data.__setitem__(28, data[28] + 1))
+
+
+@case
+def npz_local_header_points_behind_the_end(folder):
+    return npz_with_entry(folder, lambda data: data.__setitem__(slice(28, 30), b"\xff\xff"))
+
+
+@case
+def npz_local_header_is_none(folder):
+    return npz_with_entry(folder, lambda data: data.__setitem__(0, 0))
+
+
+@case
+def npz_directory_announces_a_longer_array(folder):
+    def change(data):
+        entry = data.index(b"PK\x01\x02")
+        for at in (entry + 20, entry + 24):
+            data[at : at + 4] = struct.pack("<I", 2**30)
+
+    return npz_with_entry(folder, change)
+
+
+@case
+def npz_is_encrypted(folder):
+    def change(data):
+        for at in (6, data.index(b"PK\x01\x02") + 8):
+            data[at] |= 1
+
+    return npz_with_entry(folder, change)
+
+
+def npy_with_x(folder, data):
+    np.save(folder / "y.npy", labels(4))
+    (folder / "x.npy").write_bytes(data)
+    return Source("npz", folder / "x.npy")
+
+
+@case
+def npy_of_objects(folder):
+    np.save(folder / "x.npy", np.array([[Gadget(folder / "canary")]] * 4, object))
+    np.save(folder / "y.npy", labels(4))
+    return Source("npz", folder)
+
+
+@case
+def npy_is_a_pickle(folder):
+    return npy_with_x(folder, pickle.dumps(Gadget(folder / "canary")))
+
+
+@case
+def npy_empty(folder):
+    return npy_with_x(folder, b"")
+
+
+@case
+def npy_announces_gigabytes(folder):
+    return npy_with_x(folder, npy_announcing((4, 2**30), b"1234"))
+
+
+@case
+def npy_holds_more_than_it_announces(folder):
+    return npy_with_x(folder, npy_announcing((4, 1), b"12345"))
+
+
+@case
+def npy_header_overflows(folder):
+    return npy_with_x(folder, npy_announcing((2**70, 0)))
+
+
+@case
+def npy_is_a_pipe(folder):
+    np.save(folder / "y.npy", labels(4))
+    os.mkfifo(folder / "x.npy")
+    return Source("npz", folder)
+
+
+@case
+def npy_without_labels(folder):
+    np.save(folder / "x.npy", np.ones((4, 1)))
+    return Source("npz", folder / "x.npy")
+
+
+@case
+def npy_of_another_name(folder):
+    np.save(folder / "rows.npy", np.ones((4, 1)))
+    return Source("npz", folder / "rows.npy")
+
+
+@case
+def npy_names_differ_by_case_alone(folder):
+    for name in "xXy":
+        np.save(folder / f"{name}.npy", labels(4))
+    return Source("npz", folder)
 
 
 def idx_with(folder, name, data):
@@ -536,8 +643,12 @@ def image_path_is_a_file(folder):
     return Source("images", write_images(folder).path / "cat" / "000.png")
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_hostile_files_are_refused_in_one_line(name, tmp_path):
+MAPPED = [(name, 0) for name in CASES if name.startswith("np")]
+
+
+@pytest.mark.parametrize(("name", "mapped_from"), [*((n, 2**24) for n in CASES), *MAPPED])
+def test_hostile_files_are_refused_in_one_line(name, mapped_from, tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "MAPPED_FROM", mapped_from)
     source = CASES[name](tmp_path)
     tracemalloc.start()
     try:

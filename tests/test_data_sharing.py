@@ -1,0 +1,100 @@
+"""What is shared with worker processes: small, not copied, and the same to the last bit."""
+
+import multiprocessing
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hpsearch.cohort import Task
+from hpsearch.data import Rows, Shared, Source, arrays, load
+from hpsearch.errors import DataError, HostError
+from hpsearch.training import Watch, train_cohort
+from hpsearch.trial import View
+
+NAMES = ("train", "validation", "test")
+
+
+def bits(data):
+    splits = [rows for name in NAMES if (rows := getattr(data, name))]
+    preprocess = data.preprocess
+    return (
+        [(rows.base.dtype.str, rows.gather().tobytes(), rows.y.tobytes()) for rows in splits],
+        [data.classes, data.features, data.image_shape, data.fingerprint],
+        [preprocess.center, preprocess.scale, *map(bytes, (preprocess.shift, preprocess.factor))],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4", "f8"])
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("test", [0, 0.2])
+def test_what_is_opened_is_what_was_shared(tmp_path, monkeypatch, dtype, mapped, test):
+    monkeypatch.setattr(arrays, "MAPPED_FROM", 0 if mapped else 2**40)
+    x = np.random.default_rng(0).integers(0, 256, (200, 100)).astype(dtype)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(200) % 3)
+    source = Source("npz", tmp_path / "a.npz", test=test)
+    data = load(source, center="feature", scale="standard")
+    (folder := tmp_path / "shared").mkdir()
+    shared = pickle.loads(pickle.dumps(Shared.of(data, folder)))
+    written = [np.load(path).nbytes for path in folder.iterdir()]
+    assert (x.nbytes in written) != mapped and len(written) == 5 + (test > 0) * 2 - mapped
+    assert bits(shared.open()) == bits(data)
+    assert len({id(rows.base) for rows in map(vars(shared.open()).get, NAMES) if rows}) == 1
+
+
+def test_own_splits_are_parts_of_a_file_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "MAPPED_FROM", 0)
+    x, y = np.random.default_rng(0).normal(size=(60, 5)), np.arange(60) % 2
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_val=x[:9] + 1, y_val=y[:9])
+    data = load(Source("npz", tmp_path / "a.npz"), center="none", scale="none")
+    part = replace(data, train=data.train.part(slice(3, 30)), validation=Rows(x[2:7], y[2:7]))
+    for each in (data, part):
+        assert bits(Shared.of(each, tmp_path).open()) == bits(each)
+
+
+def test_what_travels_is_small_and_nothing_can_be_written(tmp_path, digits):
+    shared = Shared.of(digits, tmp_path)
+    assert len(pickle.dumps(shared)) < 20_000
+    for rows in map(vars(shared.open()).get, NAMES):
+        for array in (rows.base, rows.y, rows.index):
+            assert not array.flags.writeable
+
+
+def train(task, shared):
+    result = train_cohort(task, shared.open(), Watch())[0]
+    return result.curves, result.losses, result.weights.tobytes()
+
+
+@pytest.mark.parametrize("rows", [None, tuple(range(40, 0, -2))])
+def test_a_trial_has_the_same_bits_in_another_process(tmp_path, digits, make_spec, rows):
+    task, shared = Task((make_spec(0, view=View(rows=rows)),)), Shared.of(digits, tmp_path)
+    here = train_cohort(task, digits, Watch())[0]
+    expected = here.curves, here.losses, here.weights.tobytes()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(train, (task, shared)) == expected
+
+
+def test_a_file_that_changed_is_not_trained_on(tmp_path, digits):
+    shared = Shared.of(digits, tmp_path)
+    for path in tmp_path.glob("*.npy"):
+        path.write_bytes(path.read_bytes() + b"!")
+    with pytest.raises(DataError, match=r"must stay as it is while trials train on it.*changed"):
+        shared.open()
+    for path in tmp_path.glob("*.npy"):
+        path.unlink()
+    with pytest.raises(DataError, match="must stay as it is"):
+        shared.open()
+
+
+def test_a_mapped_file_that_is_gone_is_written_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "MAPPED_FROM", 0)
+    np.savez(tmp_path / "a.npz", x=np.eye(60), y=np.arange(60) % 2)
+    data = load(Source("npz", tmp_path / "a.npz"), center="none", scale="none")
+    (tmp_path / "a.npz").unlink()
+    assert bits(Shared.of(data, tmp_path).open()) == bits(data)
+
+
+def test_no_room_is_the_machines_fault(tmp_path, digits):
+    with pytest.raises(HostError, match="must hold 0 MiB of data for the workers"):
+        Shared.of(digits, tmp_path / "nowhere")
