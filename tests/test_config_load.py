@@ -192,11 +192,13 @@ def test_the_templates_example_of_a_space_is_one(write):
 
 
 def test_the_source_by_the_look_of_the_data(tmp_path):
-    for folder, file in {"c": "data_batch_1", "i": "train-images-idx3-ubyte.gz", "p": "x"}.items():
+    files = {"c": "data_batch_1", "i": "train-images-idx3-ubyte.gz", "p": "x", "n": "x.npy"}
+    for folder, file in files.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / file).touch()
-    named = {name: source_of(tmp_path / name) for name in ("c", "i", "p", "t.csv", "t.NPZ")}
-    assert list(named.values()) == ["cifar10", "idx", "images", "csv", "npz"]
+    places = ("c", "i", "p", "n", "t.csv", "t.NPZ", "n/x.npy")
+    named = {name: source_of(tmp_path / name) for name in places}
+    assert list(named.values()) == ["cifar10", "idx", "images", "npz", "csv", "npz", "npz"]
 
 
 def test_the_editors_schema_describes_every_key():
