@@ -70,13 +70,14 @@ def flops(sizes: Sequence[int], batch: int) -> int:
 def dataset(inputs: int, classes: int) -> Dataset:
     """Random bytes with random labels, and one row for validation, so that it costs nothing."""
     rng = np.random.default_rng(0)
-    rows = min(50_000, BYTES // inputs)
-    x = rng.integers(0, 256, (rows, inputs), np.uint8)
-    y = rng.integers(0, classes, rows)
+    n = min(50_000, BYTES // inputs)
+    x, y = rng.integers(0, 256, (n, inputs), np.uint8), rng.integers(0, classes, n)
+    rows = Rows(x, y)
+    some, one = rows.part(slice(0, 1000)), rows.part(slice(0, 1))
     return Dataset(
-        train=Rows(x, y), validation=Rows(x[:1], y[:1]), test=None,
+        train=rows, validation=one, test=None,
         classes=tuple(map(str, range(classes))), features=tuple(map(str, range(inputs))),
-        image_shape=None, preprocess=fit(x[:1000], None, "feature", "standard"), fingerprint="",
+        image_shape=None, preprocess=fit(some, None, "feature", "standard"), fingerprint="",
     )  # fmt: skip
 
 
