@@ -180,4 +180,5 @@ def loaded(search: Search) -> Dataset:
 def raw_bytes(search: Search) -> int:
     """Of all rows as they are stored, test rows included."""
     data = loaded(search)
-    return sum(rows.base[:1].nbytes * len(rows) for rows in (data.train, data.validation, data.test) if rows)
+    splits = [rows for rows in (data.train, data.validation, data.test) if rows]
+    return sum(rows.base[:1].nbytes * len(rows) for rows in splits)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,14 +41,16 @@ class TerminalView:
         self._live = console.is_terminal and not quiet
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._stage, self._trials, self._seen, self._lost = "", 0, 0, 0
+        self._stage, self._trials = "", 0
+        self._seen = Counter[Status]()
         self._best = -math.inf
         self._started = time.monotonic()
 
     def begin(self, stage: str, trials: int, steps: int) -> None:
         """A bar for so many trial-steps."""
         if stage != self._stage:
-            self._stage, self._seen, self._lost, self._best = stage, 0, 0, -math.inf
+            self._stage, self._best = stage, -math.inf
+            self._seen.clear()
             self._trials, self._started = 0, time.monotonic()
         self._trials += trials
         self._close()
@@ -67,8 +70,7 @@ class TerminalView:
 
     def trial(self, result: TrialResult) -> None:
         """A trial is finished."""
-        self._seen += 1
-        self._lost += result.status is Status.DIVERGED
+        self._seen[result.status] += 1
         if result.status is Status.DONE:
             self._best = max(self._best, result.score)
         if self._bar:
@@ -76,8 +78,10 @@ class TerminalView:
 
     def _note(self) -> str:
         best = f", best {abs(self._best):.3f}" if math.isfinite(self._best) else ""
-        lost = f", {self._lost} diverged" if self._lost else ""
-        return f"{self._seen}/{self._trials} trials{best}{lost}"
+        lost = "".join(
+            f", {n} {status}" for status, n in sorted(self._seen.items()) if status != Status.DONE
+        )
+        return f"{self._seen.total()}/{self._trials} trials{best}{lost}"
 
     def end(self, document: Document) -> None:
         """The stage has its verdict."""

@@ -12,18 +12,16 @@ The report reads the store, at any time, also while the run goes on.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from hpsearch import cohort
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
+from hpsearch.dispatch import Dispatch
 from hpsearch.errors import ConfigError, GateError, HostError
-from hpsearch.executors import as_finished
 from hpsearch.settings import (
     check_settings,
     differences,
@@ -34,7 +32,7 @@ from hpsearch.settings import (
 from hpsearch.stages import CHECKS, gates, search
 from hpsearch.stages.context import Context, Round, Stage
 from hpsearch.store import RunStore
-from hpsearch.training import Watch, train_cohort
+from hpsearch.training import Watch
 from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import CheckDocument, Document, SearchDocument, Verdict
 
@@ -245,18 +243,14 @@ class Runner:
         while missing := [
             spec for spec in stage.plan(context, _by_id(finished)) if spec.id not in finished
         ]:
-            steps = sum(s.steps(len(s.view.rows or self.data.train.y)) for s in missing)
-            self.view.begin(context.stage, len(missing), steps)
-            tasks = cohort.tasks(missing, jobs=self.jobs)
-            train = partial(train_cohort, data=self.data, watch=self.watch)
-            stop = self.watch.stop.set
-            with threadpool_limits(1), self.watch.in_training():
-                for results in as_finished(train, tasks, jobs=self.jobs, on_error=stop):
-                    if keep:
-                        self._record(results, _by_id(finished))
-                    for result in results:
-                        finished[result.id] = result
-                        self.view.trial(result)
+            work = Dispatch(self.data, self.watch, self.view.say, jobs=self.jobs, keep=keep)
+            self.view.begin(context.stage, len(missing), work.steps(missing))
+            for results in work.trained(missing):
+                if keep:
+                    self._record(results, _by_id(finished))
+                for result in results:
+                    finished[result.id] = result
+                    self.view.trial(result)
         return _by_id(finished)
 
     def _record(self, results: Sequence[TrialResult], before: Sequence[TrialResult]) -> None:

@@ -18,6 +18,7 @@ from hpsearch.config.written import Override
 from hpsearch.data import Dataset, Source
 from hpsearch.data import load as load_data
 from hpsearch.errors import Stopped
+from hpsearch.executors import wanted_kind
 from hpsearch.options import Options
 from hpsearch.progress import TerminalView
 from hpsearch.runner import Runner
@@ -58,7 +59,8 @@ class Session:
         Without `writing` nothing is locked or saved, and the runner may only be asked.
         """
         view = TerminalView(self.console, quiet=self.options.quiet)
-        watch = Watch()
+        wanted_kind()  # a misspelt one is refused before anything is written
+        watch = Watch(failed=self._trace)
         with _stop_on_signals(watch) as caught:
             runner = Runner(
                 self.config, self.store, view, load=lambda: self._load(view, watch.stop),
@@ -78,6 +80,11 @@ class Session:
                 raise now from None
             finally:
                 view.close()
+
+    def _trace(self, traceback: str) -> None:
+        """What broke a cohort, on stderr, for --debug."""
+        if self.options.debug:
+            self.console.print(traceback, style="dim", markup=False, soft_wrap=True)
 
     def _load(self, view: TerminalView, stop: threading.Event) -> Dataset:
         data = self.config.data

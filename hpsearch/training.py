@@ -19,19 +19,22 @@ from hpsearch.recorder import Recorder
 from hpsearch.trial import TrialResult, TrialSpec, View
 
 PROBE = 1000  # training rows measured after each epoch, at most
+STOPPED = "stopped; what is finished is kept: run it again to go on"
 
 
 @dataclass(frozen=True)
 class Watch:
     """How a cohort in training is seen, and stopped, from outside.
 
-    `steps(n)` is told of n more trial-steps done, `epoch(recorder)` of every finished epoch;
-    training ends with Stopped soon after `stop` is set. `busy` is set while cohorts are in
+    `steps(n)` is told of n more trial-steps done, `epoch(recorder)` of every finished epoch,
+    `failed(traceback)` of what broke a cohort; training ends with Stopped soon after `stop` is
+    set. `busy` is set while cohorts are in
     training: at any other time a signal may stop the program where it is.
     """
 
     steps: Callable[[int], None] = lambda n: None
     epoch: Callable[[Recorder], None] = lambda recorder: None
+    failed: Callable[[str], None] = lambda traceback: None
     stop: threading.Event = field(default_factory=threading.Event)
     busy: threading.Event = field(default_factory=threading.Event)
 
@@ -74,7 +77,7 @@ def _train_epoch(
     last = min(len(batches), until - cohort.t) - 1
     for number, index in enumerate(batches[: last + 1]):
         if watch.stop.is_set():
-            raise Stopped("stopped; what is finished is kept: run it again to go on")
+            raise Stopped(STOPPED)
         watch.steps(cohort.size)
         x = _inputs(data, rows, index, spec.view)
         now = epoch + number / len(batches)

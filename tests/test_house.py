@@ -18,12 +18,12 @@ PACKAGE = ROOT / "hpsearch"
 # Lower floors first; modules on one floor do not know each other.
 FLOORS = (
     ("errors", "blas", "strictjson"),
-    ("nn", "data", "search", "executors"),
+    ("nn", "data", "search", "executors", "workers"),
     ("trial", "verdict", "config"),
     ("cohort", "lockstep"),
     ("recorder",),
     ("stages", "training", "store"),
-    ("settings", "starting", "report", "progress", "options"),
+    ("settings", "starting", "report", "progress", "options", "dispatch"),
     ("runner",),
     ("session", "rehearsal", "closeup"),
     ("showing",),

@@ -85,7 +85,7 @@ def test_alone_or_in_company_where_the_first_layer_is_wide(hidden, batch):
     """Many inputs: the cohort's first layer is one matrix, if its bits are those of K alone."""
     rng = np.random.default_rng(0)
     rows = Rows(rng.integers(0, 256, (200, 1500), np.uint8), rng.integers(0, 10, 200))
-    fitted = preprocess.fit(rows.x, None, "feature", "standard")
+    fitted = preprocess.fit(rows, None, "feature", "standard")
     names = tuple(map(str, range(1500)))
     data = Dataset(rows, rows, None, names[:10], names, None, fitted, "")
     shape = {"data": data, "hidden": hidden, "batch_size": batch}

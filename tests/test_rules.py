@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import threading
+from collections import deque
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from lecture import COARSE, REFINED
 from test_runner import runner
 from test_stages import conclude, config, lecture_results, result, verdicts
 
-from hpsearch import cohort
 from hpsearch.cohort import Task
 from hpsearch.data import Rows
 from hpsearch.errors import GateError, HostError
@@ -153,7 +153,7 @@ def test_a_failure_loses_nothing_that_finishes(jobs, tasks, arrive):
         return task
 
     with pytest.raises(KeyError, match="fails"):
-        for found in as_finished(work, tasks, jobs=jobs, on_error=told.set):
+        for found in as_finished(work, deque(tasks), jobs=jobs, on_error=told.set):
             arrived.add(found)
     assert arrived == arrive
 
@@ -174,15 +174,16 @@ def trainer(accuracy=0.5, failing=None):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_cohort_that_fails_leaves_the_others_trials(tmp_path, digits, monkeypatch, jobs):
+def test_a_trial_that_fails_costs_no_other(tmp_path, digits, monkeypatch, jobs):
     work = runner(tmp_path / "runs", jobs=jobs, data=digits)
-    monkeypatch.setattr(cohort, "cohort_size", lambda n_params: 1)
-    monkeypatch.setattr("hpsearch.runner.train_cohort", trainer(failing=4))
-    with pytest.raises(FloatingPointError):
-        work.search("coarse")
-    kept = {r.id for r in work.store.results("coarse")}
-    assert kept >= {0, 1, 2, 3} and 4 not in kept
-    monkeypatch.setattr("hpsearch.runner.train_cohort", trainer())
+    monkeypatch.setattr("hpsearch.dispatch.train_cohort", trainer(failing=4))
+    document = work.search("coarse")
+    assert (document.completed, document.failed, document.verdict) == (8, 1, Verdict.WARN)
+    assert "FloatingPointError: this cohort fails" in document.message
+    monkeypatch.setattr("hpsearch.dispatch.train_cohort", trainer())
+    again = runner(tmp_path / "runs", jobs=jobs, data=digits)
+    assert again.search("coarse").failed == 1 and again.view.trials == []
+    work.store.trial_path("coarse", 4).unlink()
     assert runner(tmp_path / "runs", jobs=jobs, data=digits).search("coarse").completed == 9
 
 
@@ -206,7 +207,7 @@ CLOSED = [
 @pytest.mark.parametrize("stage", ["sanity", "coarse"])
 def test_a_closed_gate_stops_refine(tmp_path, digits, monkeypatch, stage, verdict, strict, closed):
     work = runner(tmp_path / "runs", data=digits, strict=strict)
-    monkeypatch.setattr("hpsearch.runner.train_cohort", trainer())
+    monkeypatch.setattr("hpsearch.dispatch.train_cohort", trainer())
     given = {"sanity": Verdict.PASS, "coarse": Verdict.PASS, stage: Verdict(verdict)}
     conclude_checks(work, sanity=given["sanity"])
     space = {"learning_rate": {"log_uniform": [1e-3, 1e-1]}}
@@ -221,7 +222,7 @@ def test_a_closed_gate_stops_refine(tmp_path, digits, monkeypatch, stage, verdic
 @pytest.mark.parametrize("verdict, strict, closed", CLOSED)
 def test_a_run_ends_at_a_closed_gate(tmp_path, digits, monkeypatch, verdict, strict, closed):
     work = runner(tmp_path / "runs", data=digits, strict=strict)
-    monkeypatch.setattr("hpsearch.runner.train_cohort", trainer(accuracy=0.1))
+    monkeypatch.setattr("hpsearch.dispatch.train_cohort", trainer(accuracy=0.1))
     conclude_checks(work, overfit=Verdict(verdict))
     names = [document.stage for document in work.run()]
     assert names == ["data", "sanity", "overfit", "sweep", "coarse"][: 3 if closed else 5]

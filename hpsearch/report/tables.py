@@ -98,7 +98,10 @@ def says(document: Document) -> str:
         return f"{done} of {document.trials} trials, best so far {value}"
     flagged = [edge.hparam for edge in document.edges if edge.strength != "info"]
     edge = f"; {', '.join(flagged)} on an edge" if flagged else ""
-    return f"best {value} of {document.trials} trials, {document.diverged} diverged{edge}"
+    lost = f"{document.diverged} diverged" + (
+        f", {document.failed} failed" if document.failed else ""
+    )
+    return f"best {value} of {document.trials} trials, {lost}{edge}"
 
 
 def _checks_say(document: CheckDocument) -> str:

@@ -101,7 +101,7 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
     edges = [replace(e, next=getattr(following[e.hparam], "bounds", None)) for e in edges]
     counts = {str(status): sum(r.status is status for r in done) for status in Status}
     trials, epochs, _ = budget_of(context)
-    verdict, message = _conclude(context, best, len(done))
+    verdict, message = _conclude(context, best, done)
     if verdict is Verdict.PASS and any(edge.strength in FLAGGED for edge in edges):
         verdict = Verdict.WARN
     search = context.config.search
@@ -124,10 +124,12 @@ def _baseline(context: Context) -> float:
     return majority(context.data)
 
 
-def _conclude(context: Context, best: Sequence[TrialResult], tried: int) -> tuple[Verdict, str]:
+def _conclude(
+    context: Context, best: Sequence[TrialResult], done: Sequence[TrialResult]
+) -> tuple[Verdict, str]:
     """The verdict without the edges, and why."""
     if not best:
-        return Verdict.FAIL, f"none of {tried} trials finished: all diverged; search smaller rates"
+        return Verdict.FAIL, f"none of {len(done)} trials finished: {_lost(context, done)}"
     accuracy = max(result.at_best(_accuracy(context)) for result in best)
     baseline, rows = _baseline(context), len(context.data.validation.y)
     needed = baseline + 3 * standard_error(baseline, rows)
@@ -137,10 +139,28 @@ def _conclude(context: Context, best: Sequence[TrialResult], tried: int) -> tupl
     )
     if not accuracy > needed:
         return Verdict.FAIL, f"{said}: no trial beats that by three standard errors"
-    if 2 * len(best) < tried:
-        lost = f"{tried - len(best)} of {tried} trials diverged: the range reaches too far"
+    diverged = sum(result.status is Status.DIVERGED for result in done)
+    if 2 * diverged > len(done):
+        lost = f"{diverged} of {len(done)} trials diverged: the range reaches too far"
         return Verdict.WARN, f"{said}; {lost}"
+    if failed := [result for result in done if result.status is Status.FAILED]:
+        return Verdict.WARN, f"{said}; {_failed(context, failed)}"
     return Verdict.PASS, said
+
+
+def _lost(context: Context, done: Sequence[TrialResult]) -> str:
+    """What became of trials none of which was completed, and what to do about it."""
+    failed = [result for result in done if result.status is Status.FAILED]
+    if not failed:
+        return "all diverged; search smaller rates"
+    others = len(done) - len(failed)
+    return (f"{others} diverged, " if others else "") + _failed(context, failed)
+
+
+def _failed(context: Context, failed: Sequence[TrialResult]) -> str:
+    """How many failed, why the first did, and how to have them tried again."""
+    files = f"{context.stage}/trials/{failed[0].id:05d}.json" + (", ..." if failed[1:] else "")
+    return f"{len(failed)} failed ({failed[0].reason}); to try again delete {files}"
 
 
 def _leads_on(edge: Edge, document: SearchDocument) -> bool:

@@ -1,0 +1,177 @@
+"""Trains trials where it suits them best; what breaks a cohort costs only the trial to blame.
+
+A cohort that fails for a reason of its own (its worker died, no memory, a bug) is tried again one
+trial at a time, and the trial that fails alone is a result: status failed, and the reason.
+"""
+
+import tempfile
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import Event
+
+from threadpoolctl import threadpool_limits
+
+from hpsearch import cohort
+from hpsearch.cohort import Task
+from hpsearch.data import Dataset
+from hpsearch.data.sharing import Shared
+from hpsearch.errors import HostError, HpsearchError, Stopped
+from hpsearch.executors import Kind, as_finished, kind_for
+from hpsearch.training import STOPPED, Watch, train_cohort
+from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
+from hpsearch.workers import WorkerDied, Workers
+
+Train = Callable[[Task], list[TrialResult]]
+
+# Of one core, to foresee how long the work will take: per trial and step, and in its products.
+STEP_SECONDS, FLOPS = 1e-5, 2e11
+LONGEST = 300  # characters of a reason that are kept
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a task raised, in words: the error itself would keep the cohort's arrays alive."""
+
+    task: Task
+    reason: str
+    trace: str
+    memory: bool
+
+    @classmethod
+    def of(cls, task: Task, error: Exception) -> "Failure":
+        memory, died = isinstance(error, MemoryError), isinstance(error, WorkerDied)
+        name = "MemoryError" if memory else type(error).__name__
+        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
+        reason = text if died else f"{name}: {text}" if text else name
+        trace = "".join(traceback.format_exception(error))
+        killed = died and "SIGKILL" in text  # so a system ends whoever takes too much
+        return cls(task, reason[:LONGEST], trace, memory or killed)
+
+
+@dataclass
+class Trainer:
+    """What a worker process is sent once: where the data lies, and what to do with a task."""
+
+    shared: Shared
+
+    @cached_property
+    def data(self) -> Dataset:
+        return self.shared.open()
+
+    def __call__(self, task: Task, steps: Callable[[int], None], stop: Event) -> list[TrialResult]:
+        return train_cohort(task, self.data, Watch(steps=steps, stop=stop))
+
+
+class Dispatch:
+    """Trains the trials of one stage. With `keep` a failed trial is a result, else an error: a
+    check must not judge by what is not there.
+    """
+
+    def __init__(
+        self, data: Dataset, watch: Watch, say: Callable[[str], None], *, jobs: int, keep: bool
+    ) -> None:
+        self.data, self.watch, self.say = data, watch, say
+        self.jobs, self.keep = jobs, keep
+        self._failed = set[int]()  # trials of cohorts that failed: each has one more try
+
+    def steps(self, specs: Sequence[TrialSpec]) -> int:
+        """How many trial-steps these trials are."""
+        return sum(spec.steps(self._rows(spec)) for spec in specs)
+
+    def trained(self, specs: Sequence[TrialSpec]) -> Iterator[list[TrialResult]]:
+        """The results of each cohort as they arrive; see `as_finished` for errors."""
+        kind = kind_for(sum(map(self._seconds, specs)), jobs=self.jobs)
+        waiting = deque(cohort.tasks(specs, jobs=self.jobs))
+        limits, busy = threadpool_limits(1), self.watch.in_training()
+        with limits, busy, self._place(kind) as (train, leave):
+            outcomes = as_finished(
+                lambda task: self._attempt(train, task), waiting,
+                jobs=1 if kind is Kind.IN_PROCESS else self.jobs,
+                on_error=self.watch.stop.set, on_leave=leave,
+            )  # fmt: skip
+            with closing(outcomes):  # before the workers, so that it can end them
+                for outcome in outcomes:
+                    if isinstance(outcome, Failure):
+                        outcome = self._settle(outcome, waiting)
+                    yield outcome
+
+    def _settle(self, failure: Failure, waiting: deque[Task]) -> list[TrialResult]:
+        """Has the trials tried again alone, or gives the one up that was."""
+        if not self._failed:
+            self.watch.failed(failure.trace)
+        specs = failure.task.specs
+        if len(specs) == 1 and specs[0].id in self._failed:
+            return [self._given_up(specs[0], failure)]
+        self._announce(failure)
+        self._failed |= {spec.id for spec in specs}
+        waiting.extend(Task((spec,)) for spec in specs)
+        return []
+
+    @contextmanager
+    def _place(self, kind: Kind) -> Iterator[tuple[Train, Callable[[], None]]]:
+        """How to train a task, and how to end all training at once."""
+        stop = self.watch.stop
+        if kind is not Kind.PROCESSES:
+            yield lambda task: train_cohort(task, self.data, self.watch), stop.set
+            return
+        with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder:
+            trainer = Trainer(Shared.of(self.data, Path(folder)))
+            with Workers[Task, list[TrialResult]](
+                trainer, steps=self.watch.steps, stop=stop
+            ) as workers:
+
+                def leave() -> None:
+                    stop.set()
+                    workers.kill()
+
+                yield workers, leave
+
+    def _attempt(self, train: Train, task: Task) -> list[TrialResult] | Failure:
+        if self.watch.stop.is_set():
+            raise Stopped(STOPPED)
+        try:
+            return train(task)
+        except HpsearchError:
+            raise
+        except Exception as error:
+            if self.watch.stop.is_set():
+                raise Stopped(STOPPED) from error
+            return Failure.of(task, error)
+
+    def _announce(self, failure: Failure) -> None:
+        specs = failure.task.specs
+        if len(specs) == 1:
+            who, again = f"trial {specs[0].id}", "it is tried again"
+        else:
+            who, again = f"a cohort of {len(specs)} trials", "each is tried again alone"
+        self.say(f"{specs[0].stage}: {who} failed ({failure.reason}); {again}")
+
+    def _given_up(self, spec: TrialSpec, failure: Failure) -> TrialResult:
+        """The result of a trial that fails alone; an error where it is not to be kept."""
+        said = f"{spec.stage}: trial {spec.id} failed: {failure.reason}"
+        if self.keep:
+            self.say(said)
+            return TrialResult(
+                stage=spec.stage, id=spec.id, status=Status.FAILED, seed=spec.seed,
+                hparams=spec.hparams, metric=spec.metric, curves=Curves(), losses=[], step=0,
+                reason=failure.reason,
+            )  # fmt: skip
+        if failure.memory:
+            less = "a smaller model.hidden or train.batch_size, or fewer --jobs"
+            raise HostError(f"{said}; if memory ran out: {less}")
+        error = RuntimeError(said)
+        error.add_note(failure.trace)
+        raise error
+
+    def _seconds(self, spec: TrialSpec) -> float:
+        """About how long the trial keeps one core busy."""
+        products = 6 * spec.net.n_params * spec.batch_size / FLOPS
+        return spec.steps(self._rows(spec)) * (STEP_SECONDS + products)
+
+    def _rows(self, spec: TrialSpec) -> int:
+        return len(spec.view.rows or self.data.train.y)

@@ -1,0 +1,40 @@
+"""Tasks that end badly, importable by a worker in little time."""
+
+import os
+import signal
+
+from hpsearch.errors import DataError, Stopped
+
+BAD = ("kill", "exit", "memory", "bug", "error", "unportable")
+
+
+class Unportable(Exception):
+    """Cannot be rebuilt from its arguments."""
+
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+def break_down(how):
+    """One of the ways in which a task ends badly."""
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "exit":
+        os._exit(7)
+    raise {
+        "memory": MemoryError("no room"), "bug": ZeroDivisionError("a bug"),
+        "error": DataError("the data are bad"), "unportable": Unportable("one", "two"),
+    }[how]  # fmt: skip
+
+
+def work(task, steps, stop):
+    """What the workers of these tests do."""
+    if task in BAD:
+        break_down(task)
+    if task == "unpicklable":
+        return lambda: None
+    if task == "wait":
+        steps(5)
+        assert stop.wait(60)
+        raise Stopped("as told")
+    return task, os.getpid()
