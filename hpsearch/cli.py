@@ -4,12 +4,12 @@ import sys
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hpsearch import __version__
-from hpsearch.blas import one_thread
 from hpsearch.errors import UsageError
 from hpsearch.options import Options, command, guarded
 from hpsearch.showing import emit, finish, follow, next_words, passed, show, teller, write_page
@@ -17,8 +17,17 @@ from hpsearch.showing import emit, finish, follow, next_words, passed, show, tel
 if TYPE_CHECKING:
     from hpsearch.verdict import CheckDocument
 
+
+class _Commands(TyperGroup):
+    """Tells --version of --json, whichever comes first: to wait for it would import pydantic."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta["json"] = "--json" in args
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
-    name="hpsearch", no_args_is_help=True, pretty_exceptions_enable=False,
+    name="hpsearch", cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help starts in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The practitioner's recipe for tuning a neural network, as one command.",
@@ -48,19 +57,31 @@ class SearchStage(StrEnum):
     refine = "refine"
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(context: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    if context.meta["json"]:
+        from hpsearch.environment import about
+        from hpsearch.strictjson import dumps
+
+        guarded(lambda: typer.echo(dumps(about())), debug=False)
+    else:
         typer.echo(f"hpsearch {__version__}")
-        raise typer.Exit
+    raise typer.Exit
 
 
 @app.callback()
 def _main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
     ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="With --version: all that decides the bits.")
+    ] = False,
 ) -> None:
-    pass
+    if json:
+        context.fail("--json goes after the command, or with --version")
 
 
 @app.command("init")
@@ -270,7 +291,6 @@ def _check(options: Options, config: str | None, stage: str, *, then: str) -> No
 
 def main() -> None:
     """The console script."""
-    one_thread()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the signs shows ? instead

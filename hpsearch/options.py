@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from hpsearch.blas import prepare, usable_cores
 from hpsearch.errors import HpsearchError
 
 BUG = 4
@@ -44,10 +45,7 @@ class Options:
     @property
     def workers(self) -> int:
         """--jobs, or the cores that this process may use."""
-        if self.jobs:
-            return self.jobs
-        affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-        return len(affinity(0)) if affinity else os.cpu_count() or 1
+        return self.jobs or usable_cores()
 
     @property
     def overrides(self) -> list[str | tuple[str, str, object]]:
@@ -72,6 +70,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def run(**given: Any) -> None:
+        prepare()  # here, where NumPy is about to be imported, and not for --help
         options = Options(**{f.name: given.pop(f.name) for f in fields(Options)})
         guarded(lambda: function(options, **given), debug=options.debug)
 

@@ -17,6 +17,7 @@ from hpsearch.config.schema import Config
 from hpsearch.config.written import Override
 from hpsearch.data import Dataset, Source
 from hpsearch.data import load as load_data
+from hpsearch.environment import environment, other_kernel
 from hpsearch.errors import Stopped
 from hpsearch.executors import wanted_kind
 from hpsearch.options import Options
@@ -70,6 +71,7 @@ class Session:
             try:
                 assert runner.data  # bad data must leave nothing behind
                 with self.store.writing() if writing else nullcontext():
+                    self._compare(view)
                     yield runner
             except Stopped as stopped:
                 stopped.exit_code = 128 + caught[0] if caught else stopped.exit_code
@@ -80,6 +82,14 @@ class Session:
                 raise now from None
             finally:
                 view.close()
+
+    def _compare(self, view: TerminalView) -> None:
+        """Says so if finished trials were made with another matrix library."""
+        store = self.store
+        if any(map(store.has_results, store.search_stages())):
+            note = other_kernel(store.run_facts(), environment())
+            if note:
+                view.say(note)
 
     def _trace(self, traceback: str) -> None:
         """What broke a cohort, on stderr, for --debug."""

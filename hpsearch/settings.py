@@ -2,18 +2,14 @@
 
 import hashlib
 import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from hpsearch import __version__
-from hpsearch.blas import describe as describe_blas
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
+from hpsearch.environment import environment
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import READS
 from hpsearch.search.space import write_space
@@ -101,10 +97,6 @@ def space_differences(config: Config, opened: SearchDocument) -> list[str]:
 def run_facts(config: Config, data: Dataset) -> dict[str, Any]:
     """`run.json`: what decides the bits besides the config."""
     return {
-        "name": config.name, "seed": config.seed, "hpsearch": __version__,
-        "python": platform.python_version(), "numpy": np.__version__,
-        "machine": {"system": platform.platform(), "processor": platform.machine(),
-                    "cores": os.cpu_count()},
-        "blas": describe_blas(), "data": data.fingerprint,
+        "name": config.name, "seed": config.seed, **environment(), "data": data.fingerprint,
         "config": hashlib.sha256(dump(config).encode()).hexdigest(),
     }  # fmt: skip

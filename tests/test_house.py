@@ -19,7 +19,7 @@ PACKAGE = ROOT / "hpsearch"
 FLOORS = (
     ("errors", "blas", "strictjson"),
     ("nn", "data", "search", "executors", "workers"),
-    ("trial", "verdict", "config"),
+    ("trial", "verdict", "config", "environment"),
     ("cohort", "lockstep"),
     ("recorder",),
     ("stages", "training", "store"),
