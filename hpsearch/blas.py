@@ -45,9 +45,9 @@ def prepare() -> None:
 def kernel_for(cpuinfo: str, environment: Mapping[str, str]) -> str | None:
     """The kernel to ask OpenBLAS for, given the text of /proc/cpuinfo; None leaves it the choice.
 
-    OpenBLAS knows Intel's processors by what they can do, AMD's by their family: up to 0.3.31 it
-    takes those after Zen 4 for Haswell, which halves their speed. For an AMD processor that it
-    does know this asks for what it would have taken.
+    OpenBLAS knows AMD's processors by their family, and up to 0.3.31 that list ends at Zen 4: an
+    EPYC with AVX-512 was given Haswell's kernel, half as fast. Where it does know the processor
+    this asks for what it would have taken.
     """
     if KERNEL_VARIABLE in environment:
         return None

@@ -196,7 +196,7 @@ def test_results_that_cannot_be_taken_end_the_workers_at_once(digits, make_spec,
     monkeypatch.setenv("HPSEARCH_EXECUTOR", "processes")
     before = children(os.getpid())
     specs = [make_spec(0), *(make_spec(n, budget=Budget(100_000)) for n in range(1, 4))]
-    work, watch = None, Watch()
+    watch = Watch()
     work = Dispatch(digits, watch, print, jobs=2, keep=True).trained(specs)
     assert next(work)[0].id == 0
     work.close()
@@ -342,7 +342,8 @@ def started(tmp_path):
     config = tmp_path / "long.yaml"
     config.write_text(SMALL.replace("trials: 6, epochs: 2", "trials: 2000, epochs: 8"))
     words = ("search", str(config), "--jobs", "2", "--runs-dir", str(tmp_path / "runs"))
-    running = process(*words, env={**os.environ, "HPSEARCH_EXECUTOR": "processes"})
+    env = {"HPSEARCH_EXECUTOR": "processes", "TMPDIR": str(tmp_path)}  # some are killed
+    running = process(*words, env={**os.environ, **env})
     trials = tmp_path / "runs" / "small" / "coarse" / "trials"
     while not list(trials.glob("0*.json")):
         assert running.poll() is None, running.communicate()
