@@ -17,8 +17,8 @@ from test_cli import SMALL, process
 from test_lockstep import bits
 from test_runner import contents, runner
 
-from hpsearch import dispatch
-from hpsearch.data.sharing import Shared
+from hpsearch import cohort, dispatch
+from hpsearch.cohort import Task
 from hpsearch.dispatch import Dispatch
 from hpsearch.errors import DataError, HostError, Stopped, UsageError
 from hpsearch.executors import Kind, kind_for
@@ -183,6 +183,8 @@ def test_training_stops_soon_and_what_is_finished_has_come(digits, make_spec, mo
     stop, arrived = threading.Event(), []
     specs = [make_spec(0), *(make_spec(n, budget=Budget(100_000)) for n in range(1, 4))]
     monkeypatch.setenv("HPSEARCH_EXECUTOR", kind)
+    one_by_one = [Task((spec,)) for spec in specs]  # not the longest first
+    monkeypatch.setattr(cohort, "tasks", lambda specs, jobs: one_by_one)
     work = Dispatch(digits, Watch(stop=stop), arrived.append, jobs=2, keep=True)
     with pytest.raises(Stopped, match="kept"):
         for results in work.trained(specs):
@@ -201,15 +203,6 @@ def test_results_that_cannot_be_taken_end_the_workers_at_once(digits, make_spec,
     assert next(work)[0].id == 0
     work.close()
     assert children(os.getpid()) == before and watch.stop.is_set() and not watch.busy.is_set()
-
-
-def test_the_shared_data_set_is_the_data_set(digits, tmp_path):
-    there = Shared.of(digits, tmp_path).open()
-    for name in ("train", "validation"):
-        ours, theirs = getattr(digits, name), getattr(there, name)
-        assert (ours.x == theirs.x).all() and (ours.y == theirs.y).all()
-        assert theirs.x.dtype == ours.x.dtype and not theirs.x.flags.writeable
-    assert there.fingerprint == digits.fingerprint and there.classes == digits.classes
 
 
 # --- poison
