@@ -4,13 +4,13 @@
         specs    = stage.plan(context, done)               pure
         tasks    = cohort.tasks(specs that are not done)   pure; one task = one cohort of K trials
         results  = executor(train_cohort, tasks)           the only heavy step
-        store.record(result), as each arrives              atomic
+        store.record(*results), as each cohort arrives     atomic
         document = stage.judge(context, done)              pure; stop here, or hand the space on
 
 The report reads the store, at any time, also while the run goes on.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -130,8 +130,8 @@ class Runner:
     def due(self) -> tuple[str | None, str]:
         """The search stage to run next, or None where the rule says stop; and why."""
         for name in self.store.search_stages():
-            context = self.context(name)
-            opened, wanted = context.opened, search.budget_of(context)[0]
+            opened = self.store.search_document(name)
+            wanted = search.budget_of(Context(self.config, self.data, name))[0]
             if opened and (opened.verdict is None or self.store.finished(name) < wanted):
                 return name, "it was begun and not finished"
         return search.due(self.context("refine"))
@@ -179,7 +179,7 @@ class Runner:
 
     def context(self, name: str) -> Context:
         """What stage `name` may look at: the documents that hold for this config and data."""
-        before = self.store.search_stages()
+        before = self.store.search_stages() if name.startswith(("coarse", "refine")) else []
         rounds = before[: before.index(name)] if name in before else before
         return Context(
             self.config, self.data, name, self._checks(),
@@ -247,22 +247,21 @@ class Runner:
             self.view.begin(context.stage, len(missing), work.steps(missing))
             for results in work.trained(missing):
                 if keep:
-                    self._record(results, _by_id(finished))
+                    self._record(results, finished)
                 for result in results:
-                    finished[result.id] = result
+                    finished[result.id] = result.light if keep else result
                     self.view.trial(result)
         return _by_id(finished)
 
-    def _record(self, results: Sequence[TrialResult], before: Sequence[TrialResult]) -> None:
+    def _record(self, results: Sequence[TrialResult], before: Mapping[int, TrialResult]) -> None:
         """Writes finished trials, the best one's weights first: its file then promises them."""
         for result in results:
             if result.weights is not None and result.status is Status.DONE:
                 known = self.store.best_trial(result.stage)
-                best = next((r for r in before if r.id == known), None)
+                best = before.get(known) if known is not None else None
                 if best is None or result.rank > best.rank:
                     self.store.write_weights(f"{result.stage}/best", result.id, self.model(result))
-        for result in results:
-            self.store.record(result)
+        self.store.record(*results)
 
     def model(self, result: TrialResult) -> dict[str, Any]:
         """What is needed to use a trial's weights: arrays by name."""
@@ -284,15 +283,8 @@ class Runner:
             self._write_next(document)
 
     def _write_next(self, document: SearchDocument) -> None:
-        """The config of the next stage, with the reason of each range beside it."""
-        if document.best is None:
-            return
-        number = 1 if document.stage == "coarse" else int(document.stage.split("-")[1]) + 1
-        values = self.config.model_dump(mode="json")
-        values["search"] |= {"space": document.next_space, "round": f"refine-{number}"}
-        following = Config.model_validate(values)
-        reasons = {f"search.space.{name}": why for name, why in document.reasons.items()}
-        self.store.write_next(document.stage, dump(following, comments=reasons))
+        if document.best:
+            self.store.write_next(document.stage, search.next_config(self.config, document))
 
 
 def _by_id(results: dict[int, TrialResult]) -> list[TrialResult]:

@@ -51,7 +51,8 @@ class Session:
 
     def existing(self) -> RunStore:
         """The run, for commands that only read; UsageError where there is none."""
-        return open_run(self.options.runs_dir, self.config.name)
+        open_run(self.options.runs_dir, self.config.name)
+        return self.store
 
     @contextmanager
     def runner(self, *, writing: bool = True) -> Iterator[Runner]:

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
+from hpsearch.atomic import write_atomically
 from hpsearch.config.template import json_schema, source_of, template
 from hpsearch.data import Source, load
 from hpsearch.errors import UsageError
-from hpsearch.store import write_atomically
 from hpsearch.strictjson import dumps
 
 CONFIG, SCHEMA = "hpsearch.yaml", "hpsearch.schema.json"

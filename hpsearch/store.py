@@ -1,68 +1,43 @@
 """A run's folder: every file name, and the only code that writes below `runs/`."""
 
-import csv
 import io
 import json
 import os
 import re
-import threading
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
 
+from hpsearch.atomic import State, state_of, write_atomically, write_together
+from hpsearch.csvtables import curves_csv, trials_csv
 from hpsearch.errors import HostError, UsageError
 from hpsearch.strictjson import dumps
 from hpsearch.trial import TrialResult
 from hpsearch.verdict import CHECKING, CheckDocument, Document, SearchDocument
 
-AT_BEST = ("val_accuracy", "val_balanced_accuracy", "val_loss", "train_accuracy", "train_loss")
 FORMAT = 1
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """The file is the old one or the new one, never half of either, power loss included."""
-    temporary = path.with_name(
-        f".{path.name}.{os.getpid()}-{threading.get_ident()}-{uuid.uuid4()}"
-    )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        reason = error.strerror or str(error)
-        raise HostError(
-            f"{path}: cannot be written: {reason}; make room, or choose another folder"
-        ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+T = TypeVar("T")
+Seen = dict[str, tuple[State | None, TrialResult]]  # by a trial's file's name
+_LIGHT = partial(TrialResult.from_text, losses=False)
 
 
 class RunStore:
-    """One run. Reading methods never write; a file that is not there reads as nothing."""
+    """One run. Reading methods never write; a file that is not there reads as nothing.
+
+    What was read of a trial is kept for as long as its file stays as it was: a command reads each
+    trial once, however often it asks, and what another command changes is noticed.
+    """
 
     def __init__(self, root: Path, name: str) -> None:
         self.folder = root / name
         self.name = name
+        self._seen: dict[str, Seen] = {}  # by stage
+        self._best: dict[str, tuple[State | None, int | None]] = {}  # by stage
 
     @property
     def report(self) -> Path:
@@ -81,8 +56,11 @@ class RunStore:
             return self.folder / f"{stage}.json"
         return self.folder / stage / "stage.json"
 
+    def trials_folder(self, stage: str) -> Path:
+        return self.folder / stage / "trials"
+
     def trial_path(self, stage: str, trial: int) -> Path:
-        return self.folder / stage / "trials" / f"{trial:05d}.json"
+        return self.trials_folder(stage) / f"{trial:05d}.json"
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -122,7 +100,7 @@ class RunStore:
     def run_facts(self) -> dict[str, Any]:
         """`run.json`, empty where there is none."""
         text = self._text(self.folder / "run.json")
-        return dict(self._parse(self.folder / "run.json", text)) if text else {}
+        return self._read(self.folder / "run.json", text, dict) if text else {}
 
     def write_document(self, document: Document) -> None:
         path = self.document_path(document.stage)
@@ -152,23 +130,57 @@ class RunStore:
         found += [self.search_document(stage) for stage in self.search_stages()]
         return [document for document in found if document]
 
-    def record(self, result: TrialResult) -> None:
-        """Writes a finished trial: its file is the truth, and exists only when it is whole."""
-        path = self.trial_path(result.stage, result.id)
-        write_atomically(path, _trial_json(result.to_json()).encode())
+    def record(self, *results: TrialResult) -> None:
+        """Writes finished trials, those of a cohort together: a trial's file is the truth, and
+        exists only when it is whole.
+        """
+        paths = {self.trial_path(result.stage, result.id): result for result in results}
+        write_together({path: result.to_text().encode() for path, result in paths.items()})
+        for path, result in paths.items():
+            self._seen.setdefault(result.stage, {})[path.name] = state_of(path), result.light
 
     def has_results(self, stage: str) -> bool:
-        return any((self.folder / stage / "trials").glob("[0-9]*.json"))
+        return any(True for _ in self._trials(stage))
 
     def finished(self, stage: str) -> int:
         """How many trials of a stage have a file."""
-        return sum(1 for _ in (self.folder / stage / "trials").glob("[0-9]*.json"))
+        return sum(1 for _ in self._trials(stage))
 
     def results(self, stage: str) -> list[TrialResult]:
-        """The finished trials of a stage by id."""
-        found = (self.folder / stage / "trials").glob("[0-9]*.json")
-        paths = sorted(found, key=lambda path: (len(path.name), path.name))
-        return [self._read(path, self._text(path) or "", TrialResult.from_json) for path in paths]
+        """The finished trials of a stage by id, without their losses and weights.
+
+        What this store has seen before is not read again, unless its file has changed.
+        """
+        known, found = self._seen.get(stage, {}), {}
+        for file in sorted(self._trials(stage), key=lambda file: (len(file.name), file.name)):
+            state, seen = state_of(file), known.get(file.name)
+            if state is None:  # deleted since the folder was listed
+                continue
+            if not seen or seen[0] != state:
+                path = Path(file.path)
+                seen = state, self._built(path, self._text(path) or "", _LIGHT)
+            found[file.name] = seen
+        self._seen[stage] = found
+        return [result for _, result in found.values()]
+
+    def result(self, stage: str, trial: int) -> TrialResult | None:
+        """A finished trial with its losses."""
+        path = self.trial_path(stage, trial)
+        text = self._text(path)
+        return None if text is None else self._built(path, text, TrialResult.from_text)
+
+    def _trials(self, stage: str) -> Iterator[os.DirEntry[str]]:
+        """The trials' files, in no order."""
+        folder = self.trials_folder(stage)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name[0].isdigit() and entry.name.endswith(".json"):
+                        yield entry
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise HostError(f"{folder}: cannot be read: {error.strerror}") from error
 
     def write_weights(self, name: str, trial: int, arrays: Mapping[str, Any]) -> Path:
         """The weights of one trial, with what is needed to use them, as `name`.npz."""
@@ -178,12 +190,12 @@ class RunStore:
         return path
 
     def best_trial(self, stage: str) -> int | None:
-        """The trial whose weights `best.npz` holds."""
-        try:
-            with np.load(self.folder / stage / "best.npz", allow_pickle=False) as file:
-                return int(file["trial"])
-        except (OSError, ValueError, KeyError):
-            return None
+        """The trial whose weights `best.npz` holds; the file is opened only if it has changed."""
+        path = self.folder / stage / "best.npz"
+        state, seen = state_of(path), self._best.get(stage)
+        if not seen or seen[0] != state:
+            seen = self._best[stage] = state, _trial_of(path)
+        return seen[1]
 
     def write_next(self, stage: str, text: str) -> Path:
         path = self.folder / stage / "next.yaml"
@@ -192,10 +204,9 @@ class RunStore:
 
     def write_tables(self, stage: str, results: Sequence[TrialResult]) -> None:
         """`trials.csv` and `curves.csv`, derived from the trials' files; rewritten as a whole."""
-        folder = self.folder / stage
-        write_atomically(folder / "trials.csv", _csv(map(_trial_row, results)))
-        rows = [row for result in results for row in _curve_rows(result)]
-        write_atomically(folder / "curves.csv", _csv(rows))
+        for name, table in (("trials.csv", trials_csv), ("curves.csv", curves_csv)):
+            pieces = (text.encode() for text in table(results))
+            write_atomically(self.folder / stage / name, pieces)
 
     def write_report(self, html: str) -> None:
         write_atomically(self.report, html.encode())
@@ -211,18 +222,27 @@ class RunStore:
         except OSError as error:
             raise HostError(f"{path}: cannot be read: {error.strerror}") from error
 
-    def _parse(self, path: Path, text: str) -> Any:
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise HostError(f"{path}: damaged ({error}); {_remedy(path)}") from error
+    def _read(self, path: Path, text: str, build: Callable[[Any], T]) -> T:
+        """What `build` makes of the file's JSON."""
+        return self._built(path, text, lambda text: build(json.loads(text)))
 
-    def _read(self, path: Path, text: str, build: Any) -> Any:
-        record = self._parse(path, text)
+    def _built(self, path: Path, text: str, build: Callable[[str], T]) -> T:
+        """What `build` makes of the file's text; HostError where it can make nothing of it."""
         try:
-            return build(record)
+            return build(text)
+        except json.JSONDecodeError as error:
+            raise HostError(f"{path}: damaged ({error}); {_remedy(path)}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise HostError(f"{path}: damaged ({error!r}); {_remedy(path)}") from error
+
+
+def _trial_of(path: Path) -> int | None:
+    """The trial whose weights the file holds."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return int(file["trial"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _remedy(path: Path) -> str:
@@ -244,50 +264,3 @@ def open_run(root: Path, name: str) -> RunStore:
         names = ", ".join(run.name for run in runs(root)) or "none yet"
         raise UsageError(f"{store.folder}: no such run; runs in {root}: {names}")
     return store
-
-
-def _trial_json(record: Mapping[str, Any]) -> str:
-    lines = [f"{json.dumps(k)}: {dumps(v, None)}" for k, v in record.items()]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _trial_row(result: TrialResult) -> dict[str, Any]:
-    """One line of `trials.csv`; metrics are those of the best epoch, `last_*` of the last."""
-    last = {
-        f"last_{m}": (getattr(result.curves, m) or [None])[-1]
-        for m in ("train_loss", "val_loss", "val_accuracy")
-    }
-    return {
-        "trial": result.id, "status": str(result.status),
-        **{name: result.at_best(name) for name in AT_BEST},
-        "best_epoch": result.best_epoch, "epochs": result.epochs, "step": result.step,
-        **result.hparams, **last, "seed": result.seed, "reason": result.reason,
-        "train_seconds": round(result.train_seconds, 4),
-    }  # fmt: skip
-
-
-def _curve_rows(result: TrialResult) -> list[dict[str, Any]]:
-    curves = {name: curve for name, curve in asdict(result.curves).items() if curve}
-    return [
-        {"trial": result.id, "epoch": epoch + 1, **{name: c[epoch] for name, c in curves.items()}}
-        for epoch in range(result.epochs)
-    ]
-
-
-def _csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """CSV with a header; a missing or non-finite number is an empty cell."""
-    rows = list(rows)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return repr(value) if np.isfinite(value) else ""
-    if isinstance(value, tuple):
-        return "-".join(map(str, value))
-    return value

@@ -2,7 +2,9 @@
 
 import json
 import math
+from array import array
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 
@@ -12,10 +14,18 @@ def plain(value: Any) -> Any:
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | array):
         return [plain(item) for item in value]
     return value
 
 
 def dumps(value: Any, indent: int | None = 1) -> str:
-    return json.dumps(plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    try:
+        return _encoder(indent).encode(value)
+    except (TypeError, ValueError):  # what JSON has no word for, or a mapping that is no dict
+        return _encoder(indent).encode(plain(value))
+
+
+@cache
+def _encoder(indent: int | None) -> json.JSONEncoder:
+    return json.JSONEncoder(indent=indent, allow_nan=False, ensure_ascii=False)

@@ -90,7 +90,8 @@ def choose(tmp_path, text, first="", **env):
         "import numpy\n"
         "print(json.dumps(blas.record()))"
     )
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "OMP_", "MKL_", "VECLIB_"))}
+    steering = ("OPENBLAS_", "OMP_", "MKL_", "VECLIB_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(steering)}
     path = os.pathsep.join(sys.path)
     done = subprocess.run(
         [sys.executable, "-c", code], env={**kept, "PYTHONPATH": path, **env},

@@ -17,6 +17,7 @@ from lecture import COARSE, REFINED
 from test_runner import runner
 from test_stages import conclude, config, lecture_results, result, verdicts
 
+from hpsearch.atomic import write_atomically
 from hpsearch.cohort import Task
 from hpsearch.data import Rows
 from hpsearch.errors import GateError, HostError
@@ -29,7 +30,7 @@ from hpsearch.search.space import write_space
 from hpsearch.settings import check_settings, differences, search_settings, space_differences
 from hpsearch.stages import CHECKS, RECIPE, data, sanity, search
 from hpsearch.stages.context import Context, Round
-from hpsearch.store import RunStore, write_atomically
+from hpsearch.store import RunStore
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Budget, Curves, Rates, Status, View
 from hpsearch.verdict import Check, CheckDocument, SearchDocument, Verdict

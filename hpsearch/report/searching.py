@@ -49,7 +49,7 @@ def search_view(
         document = so_far(document, results)
     best = ranking(results)
     parts = [_heading(document), *_messages(document, best, rows), Text()]
-    parts += [_ranking(document, results)] if best else _lost(results)
+    parts += [_ranking(document, results, best)] if best else _lost(results)
     ranges = space_rows(document, results)
     if best and ranges:
         parts += [Text(), Ranges(ranges), *_edges(document.edges), *_following(document, ranges)]
@@ -110,10 +110,12 @@ def _indented(text: Text, by: int = 2) -> Padding:
     return Padding(text, (0, 0, 0, by), expand=False)
 
 
-def _ranking(document: SearchDocument, results: Sequence[TrialResult]) -> RenderableType:
+def _ranking(
+    document: SearchDocument, results: Sequence[TrialResult], ranked: Sequence[TrialResult]
+) -> RenderableType:
     """The best trials: what they reached, with which hparams, and how they got there."""
-    shown, best = trial_rows(results)[:RANKED], ranking(results)[:RANKED]
-    shown = shown[: len(best)]
+    best = ranked[:RANKED]
+    shown = trial_rows(best)
     columns = [
         figures("trial", [str(row["trial"]) for row in shown]),
         *_metrics(document.metric, shown),
@@ -121,7 +123,15 @@ def _ranking(document: SearchDocument, results: Sequence[TrialResult]) -> Render
         *_hparams(varying(results), shown),
         Column("curve", _curves(document.metric, best), rank=50),
     ]  # fmt: skip
-    return Group(Grid(columns), *_constant(results))
+    return Group(Grid(columns), *_left_out(document, ranked), *_constant(results))
+
+
+def _left_out(document: SearchDocument, ranked: Sequence[TrialResult]) -> list[RenderableType]:
+    """That there are more, where there are."""
+    if len(ranked) <= RANKED:
+        return []
+    where = f"the best {RANKED} of {len(ranked):,} completed; all: {document.stage}/trials.csv"
+    return [_indented(Text(plain(where), style="dim"))]
 
 
 def _metrics(searched: str, shown: Sequence[Row]) -> list[Column]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from hpsearch.config.dump import dump
+from hpsearch.config.schema import Config
 from hpsearch.errors import GateError
 from hpsearch.search.samplers import SAMPLERS
 from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
@@ -50,12 +52,21 @@ def budget_of(context: Context) -> tuple[int, int, str]:
 
 
 def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
-    """All the stage's trials; each a function of (run seed, stage, id), whatever is done."""
+    """The stage's trials that are not done; each a function of (run seed, stage, id) alone."""
     space, sampler = space_of(context), SAMPLERS[context.config.search.sampler]
     carried = context.opened.carried if context.opened else _carried(context)
-    numbers = range(len(carried), budget_of(context)[0])
-    fresh = [sampler(space, seed(context.config.seed, context.stage, n)) for n in numbers]
-    return [spec_of(context, n, hparams) for n, hparams in enumerate([*carried, *fresh])]
+    trials = max(len(carried), budget_of(context)[0])
+    known = {result.id for result in done}
+    drawn = (
+        (n, carried[n] if n < len(carried) else sampler(space, _seed(context, n)))
+        for n in range(trials)
+        if n not in known
+    )
+    return [spec_of(context, n, hparams) for n, hparams in drawn]
+
+
+def _seed(context: Context, number: int) -> int:
+    return seed(context.config.seed, context.stage, number)
 
 
 def spec_of(context: Context, number: int, hparams: Mapping[str, Any]) -> TrialSpec:
@@ -161,6 +172,16 @@ def _failed(context: Context, failed: Sequence[TrialResult]) -> str:
     """How many failed, why the first did, and how to have them tried again."""
     files = f"{context.stage}/trials/{failed[0].id:05d}.json" + (", ..." if failed[1:] else "")
     return f"{len(failed)} failed ({failed[0].reason}); to try again delete {files}"
+
+
+def next_config(config: Config, document: SearchDocument) -> str:
+    """`next.yaml`: the config of the next stage, with the reason of each range beside it."""
+    number = 1 if document.stage == "coarse" else int(document.stage.split("-")[1]) + 1
+    values = config.model_dump(mode="json")
+    values["search"] |= {"space": document.next_space, "round": f"refine-{number}"}
+    following = Config.model_validate(values)
+    reasons = {f"search.space.{name}": why for name, why in document.reasons.items()}
+    return dump(following, comments=reasons)
 
 
 def _leads_on(edge: Edge, document: SearchDocument) -> bool:
