@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from threading import Event
 
@@ -29,7 +28,7 @@ from hpsearch.workers import WorkerDied, Workers
 Train = Callable[[Task], list[TrialResult]]
 
 # Of one core, to foresee how long the work will take: per trial and step, and in its products.
-STEP_SECONDS, FLOPS = 1e-5, 2e11
+STEP_SECONDS, FLOPS = 1e-5, 1e11
 LONGEST = 300  # characters of a reason that are kept
 
 
@@ -53,15 +52,19 @@ class Failure:
         return cls(task, reason[:LONGEST], trace, memory or killed)
 
 
-@dataclass
 class Trainer:
-    """What a worker process is sent once: where the data lies, and what to do with a task."""
+    """What a worker process does with a task. To a fresh one it travels without the data, which
+    lie in files then, those in memory in `folder`.
+    """
 
-    shared: Shared
+    def __init__(self, data: Dataset, folder: Path) -> None:
+        self.data, self.folder = data, folder
 
-    @cached_property
-    def data(self) -> Dataset:
-        return self.shared.open()
+    def __getstate__(self) -> Shared:
+        return Shared.of(self.data, self.folder)
+
+    def __setstate__(self, shared: Shared) -> None:
+        self.data = shared.open()
 
     def __call__(self, task: Task, steps: Callable[[int], None], stop: Event) -> list[TrialResult]:
         return train_cohort(task, self.data, Watch(steps=steps, stop=stop))
@@ -83,12 +86,17 @@ class Dispatch:
         """How many trial-steps these trials are."""
         return sum(spec.steps(self._rows(spec)) for spec in specs)
 
-    def trained(self, specs: Sequence[TrialSpec]) -> Iterator[list[TrialResult]]:
-        """The results of each cohort as they arrive; see `as_finished` for errors."""
+    def trained(
+        self, specs: Sequence[TrialSpec], begin: Callable[[], None] = lambda: None
+    ) -> Iterator[list[TrialResult]]:
+        """The results of each cohort as they arrive; see `as_finished` for errors. `begin` is
+        called when the workers have been forked: from then on there may be other threads.
+        """
         kind = kind_for(sum(map(self._seconds, specs)), jobs=self.jobs)
         waiting = deque(cohort.tasks(specs, jobs=self.jobs))
         limits, busy = threadpool_limits(1), self.watch.in_training()
         with limits, busy, self._place(kind) as (train, leave):
+            begin()
             outcomes = as_finished(
                 lambda task: self._attempt(train, task), waiting,
                 jobs=1 if kind is Kind.IN_PROCESS else self.jobs,
@@ -120,9 +128,9 @@ class Dispatch:
             yield lambda task: train_cohort(task, self.data, self.watch), stop.set
             return
         with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder:
-            trainer = Trainer(Shared.of(self.data, Path(folder)))
+            trainer = Trainer(self.data, Path(folder))
             with Workers[Task, list[TrialResult]](
-                trainer, steps=self.watch.steps, stop=stop
+                trainer, steps=self.watch.steps, stop=stop, forks=self.jobs
             ) as workers:
 
                 def leave() -> None:

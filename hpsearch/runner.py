@@ -12,7 +12,7 @@ The report reads the store, at any time, also while the run goes on.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -244,8 +244,9 @@ class Runner:
             spec for spec in stage.plan(context, _by_id(finished)) if spec.id not in finished
         ]:
             work = Dispatch(self.data, self.watch, self.view.say, jobs=self.jobs, keep=keep)
-            self.view.begin(context.stage, len(missing), work.steps(missing))
-            for results in work.trained(missing):
+            steps = work.steps(missing)
+            begin = partial(self.view.begin, context.stage, len(missing), steps)
+            for results in work.trained(missing, begin):
                 if keep:
                     self._record(results, finished)
                 for result in results:

@@ -1,8 +1,9 @@
 """Worker processes, each owned by whoever hands it a task, and replaced where a task breaks one.
 
-A worker is a fresh interpreter with a socket to its parent. What the two say to each other:
+A worker is a fork of its parent, which starts in milliseconds and shares its data, or where that
+is not safe a fresh interpreter; with a socket between the two. What they say to each other:
 
-    parent -> worker   the pickled work, then one pickled task after another; b"" says stop
+    parent -> worker   to a fresh one the pickled work; pickled tasks; b"" says stop
     worker -> parent   ("ready", None), then for each task ("steps", n) ...,
                        and at last ("result", what the work returned) or ("error", what it raised)
 
@@ -16,26 +17,21 @@ import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
-from queue import SimpleQueue
 from subprocess import DEVNULL, Popen, TimeoutExpired
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from hpsearch.blas import one_thread
 from hpsearch.errors import HostError
+from hpsearch.serving import STOP, Work, serve
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# What a worker does with a task: it tells `steps` how far it is, and ends when `stop` is set.
-Work = Callable[[Any, Callable[[int], None], threading.Event], Any]
-
-STOP = b""
 TICK = 0.05  # seconds between two looks at the stop flag
-TOLD = 0.1  # seconds between two messages of progress
 PATIENCE = 5.0  # seconds that a worker may take to end
+CAN_FORK = sys.platform == "linux"  # elsewhere there are libraries that do not survive it
 
 
 class WorkerDied(RuntimeError):
@@ -45,17 +41,26 @@ class WorkerDied(RuntimeError):
 class Workers(Generic[T, R]):
     """Calls `work` on a task in a worker process: one that is idle, else a new one.
 
-    To be called from as many threads as there shall be workers. `work` must be importable there,
-    and is sent to each worker once. Leaving the context ends them all, with an error at once.
+    To be called from as many threads as there shall be workers. The first `forks` of them are
+    forked at once, if this thread is the only one: a lock that another holds would be held for
+    ever in the fork. To a fresh interpreter `work` is sent, pickled, and must be importable
+    there. Leaving the context ends them all, with an error at once.
     """
 
     def __init__(
-        self, work: Work, *, steps: Callable[[int], None], stop: threading.Event
+        self, work: Work, *, steps: Callable[[int], None], stop: threading.Event, forks: int = 0
     ) -> None:
-        self._work, self._steps, self._stop = pickle.dumps(work), steps, stop
-        self._idle: list[_Worker] = []
-        self._all: set[_Worker] = set()
+        self._work, self._steps, self._stop = work, steps, stop
+        self._pickled, self._lock = b"", threading.Lock()
+        able = CAN_FORK and threading.active_count() == 1
+        self._idle = [_Worker.forked(work) for _ in range(forks if able else 0)]
+        self._all = set(self._idle)
         self._proven = False  # one worker has started, so that others can
+
+    def _fresh(self) -> "_Worker":
+        with self._lock:
+            self._pickled = self._pickled or pickle.dumps(self._work)
+        return _Worker.fresh(self._pickled)
 
     def __call__(self, task: T) -> R:
         """The work's result, or what it raised; WorkerDied if it broke the worker, HostError if
@@ -64,7 +69,7 @@ class Workers(Generic[T, R]):
         try:
             worker = self._idle.pop()
         except IndexError:
-            worker = _Worker(self._work)
+            worker = self._fresh()
             self._all.add(worker)
         try:
             result: R = worker.run(task, self._steps, self._stop)
@@ -98,20 +103,41 @@ class Workers(Generic[T, R]):
             self._all.pop().end()
 
 
+class _Process(Protocol):
+    """What `subprocess.Popen` and a fork have in common."""
+
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+    def kill(self) -> None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
 class _Worker:
     """The parent's side of one process."""
 
-    def __init__(self, work: bytes) -> None:
-        self.pipe, theirs = Pipe()
-        self.ready = False
-        try:
-            self.process = _start(theirs.fileno())
-            self.pipe.send_bytes(work)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise HostError(f"no worker process can be started: {reason}; try --jobs 1") from error
-        finally:
-            theirs.close()
+    def __init__(self, pipe: Connection, process: _Process) -> None:
+        self.pipe, self.process, self.ready = pipe, process, False
+
+    @classmethod
+    def forked(cls, work: Work) -> "_Worker":
+        """A copy of this process that has `work` already."""
+        ours, theirs = Pipe()
+        with theirs, _refused(), _signals_blocked():
+            return cls(ours, _Fork(theirs.fileno(), work))
+
+    @classmethod
+    def fresh(cls, work: bytes) -> "_Worker":
+        """A fresh interpreter that imports from where this one does, and is sent `work`."""
+        ours, theirs = Pipe()
+        with theirs, _refused(), _signals_blocked():
+            process = Popen(
+                [sys.executable, "-P", "-m", "hpsearch.serving", str(theirs.fileno())],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                stdin=DEVNULL, stdout=DEVNULL, pass_fds=[theirs.fileno()],
+            )  # fmt: skip
+            ours.send_bytes(work)
+        return cls(ours, process)
 
     def run(self, task: Any, steps: Callable[[int], None], stop: threading.Event) -> Any:
         """The task's result, while its steps are passed on, and the stop flag the other way."""
@@ -151,7 +177,7 @@ class _Worker:
     def _death(self) -> WorkerDied:
         """What to raise about a worker that is gone."""
         self.end()
-        return WorkerDied(_how_it_ended(self.process.returncode))
+        return WorkerDied(_how_it_ended(self.process.returncode or 0))
 
     def end(self, *, now: bool = False) -> None:
         """Ends the process, and waits until it is gone."""
@@ -165,20 +191,59 @@ class _Worker:
             self.process.wait()
 
 
-def _start(socket: int) -> Popen[bytes]:
-    """A fresh interpreter that imports from where this one does, and serves at the socket.
-
-    It inherits blocked signals, so that there is no moment at which Ctrl-C could reach it.
+class _Fork:
+    """A copy of this process that serves at the socket; every other file is closed in it, or the
+    sockets and locks of its parent would outlive that.
     """
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+
+    def __init__(self, socket: int, work: Work) -> None:
+        self.returncode: int | None = None
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # or what is in their buffers would be written twice
+        self.pid = os.fork()
+        if self.pid == 0:
+            with suppress(BaseException):
+                os.closerange(3, socket)
+                os.closerange(socket + 1, os.sysconf("SC_OPEN_MAX"))
+                serve(socket, work)
+            os._exit(1)
+
+    def poll(self) -> int | None:
+        with suppress(ChildProcessError):
+            if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+                self.returncode = os.waitstatus_to_exitcode(ended[1])
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        started = time.monotonic()
+        while (code := self.poll()) is None:
+            if timeout is not None and time.monotonic() - started > timeout:
+                raise TimeoutExpired("a worker", timeout)
+            time.sleep(0.002)
+        return code
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """A process started within inherits this: at no moment can Ctrl-C reach it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        return Popen(
-            [sys.executable, "-P", "-m", "hpsearch.workers", str(socket)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdin=DEVNULL, stdout=DEVNULL, pass_fds=[socket],
-        )  # fmt: skip
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise HostError(f"no worker process can be started: {reason}; try --jobs 1") from error
 
 
 def _how_it_ended(code: int) -> str:
@@ -188,73 +253,3 @@ def _how_it_ended(code: int) -> str:
         return f"killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"killed by signal {-code}"
-
-
-def serve(socket: int) -> NoReturn:
-    """The worker's side: does one task after another until the parent is gone."""
-    pipe, inbox, stop = Connection(socket), SimpleQueue[bytes](), threading.Event()
-    threading.Thread(target=_listen, args=(pipe, inbox, stop), daemon=True).start()
-    tell = _Steps(pipe)
-    work: Work = pickle.loads(inbox.get())
-    _say(pipe, pickle.dumps(("ready", None)))
-    while True:
-        task = inbox.get()
-        try:
-            answer = pickle.dumps(("result", work(pickle.loads(task), tell, stop)))
-        except Exception as error:
-            answer = pickle.dumps(("error", _portable(error)))
-        tell.rest()
-        _say(pipe, answer)
-
-
-def _listen(pipe: Connection, inbox: "SimpleQueue[bytes]", stop: threading.Event) -> None:
-    """Hears the parent also while a task runs; the end of the parent is the end of the worker."""
-    while True:
-        try:
-            message = pipe.recv_bytes()
-        except (EOFError, OSError):
-            os._exit(0)
-        if message == STOP:
-            stop.set()
-        else:
-            inbox.put(message)
-
-
-def _say(pipe: Connection, message: bytes) -> None:
-    try:
-        pipe.send_bytes(message)
-    except OSError:
-        os._exit(0)
-
-
-class _Steps:
-    """Tells the parent of steps, a few times a second."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._untold, self._last = pipe, 0, time.monotonic()
-
-    def __call__(self, n: int) -> None:
-        self._untold += n
-        if time.monotonic() - self._last >= TOLD:
-            self.rest()
-
-    def rest(self) -> None:
-        if self._untold:
-            _say(self._pipe, pickle.dumps(("steps", self._untold)))
-        self._untold, self._last = 0, time.monotonic()
-
-
-def _portable(error: Exception) -> Exception:
-    """The error with its traceback as a note; another that says the same if it cannot travel."""
-    trace = "".join(traceback.format_exception(error)).rstrip()
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}")
-    error.add_note(f"In the worker:\n{trace}")
-    return error
-
-
-if __name__ == "__main__":
-    one_thread()
-    serve(int(sys.argv[1]))

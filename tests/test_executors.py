@@ -76,10 +76,11 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks i
 # --- the workers themselves
 
 
-@pytest.fixture(scope="module")
-def pool():
+@pytest.fixture(scope="module", params=[0, 2], ids=["fresh", "forked"])
+def pool(request):
     """Shared: a broken worker is replaced anyhow."""
-    with Workers(work, steps=lambda n: None, stop=threading.Event()) as workers:
+    stop = threading.Event()
+    with Workers(work, steps=lambda n: None, stop=stop, forks=request.param) as workers:
         yield workers
     assert not workers._all
 
@@ -111,6 +112,40 @@ def test_a_worker_that_dies_while_idle_is_noticed(pool):
     with pytest.raises(WorkerDied, match="SIGKILL"):
         pool("next")
     assert pool("after")[0] == "after"
+
+
+@linux
+def test_forks_start_at_once_and_end_with_the_pool():
+    before = children(os.getpid())
+    with Workers(work, steps=lambda n: None, stop=threading.Event(), forks=2) as workers:
+        forks = children(os.getpid()) - before
+        assert len(forks) == 2 and {workers("one")[1], workers("two")[1]} <= forks
+        for pid in forks:
+            kept = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+            assert sum(name.startswith("socket:") for name in kept) == 1, "its own and no other"
+    assert children(os.getpid()) == before
+
+
+@linux
+def test_nothing_is_forked_beside_another_thread():
+    """A lock which that thread holds would be held for ever in the fork."""
+    before, other = children(os.getpid()), threading.Timer(60, lambda: None)
+    other.start()
+    try:
+        with Workers(work, steps=lambda n: None, stop=threading.Event(), forks=2) as workers:
+            assert children(os.getpid()) == before
+            assert workers("task")[0] == "task"
+    finally:
+        other.cancel()
+        other.join()
+
+
+def test_fresh_workers_train_the_same_bits(digits, make_spec, monkeypatch):
+    specs = [make_spec(n, 10.0 ** (-3 + n / 3)) for n in range(6)]
+    ours, _ = train_all(digits, specs, "processes", monkeypatch)
+    monkeypatch.setattr("hpsearch.workers.CAN_FORK", False)
+    fresh, _ = train_all(digits, specs, "processes", monkeypatch)
+    assert [bits(fresh[n]) for n in range(6)] == [bits(ours[n]) for n in range(6)]
 
 
 @linux
@@ -299,8 +334,10 @@ def test_a_failed_trial_is_shown_and_never_ranked(tmp_path, digits, monkeypatch)
 
 def test_what_is_worth_a_process(monkeypatch):
     assert kind_for(1e9, jobs=1) is Kind.IN_PROCESS
-    assert kind_for(1.0, jobs=2) is Kind.THREADS
+    assert kind_for(0.01, jobs=2) is Kind.THREADS
     assert kind_for(1e3, jobs=2) is Kind.PROCESSES
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert kind_for(1.0, jobs=2) is Kind.THREADS
     monkeypatch.setenv("HPSEARCH_EXECUTOR", "threads")
     assert kind_for(1e3, jobs=2) is Kind.THREADS
     monkeypatch.setenv("HPSEARCH_EXECUTOR", "carrots")

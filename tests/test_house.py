@@ -19,6 +19,7 @@ PACKAGE = ROOT / "hpsearch"
 FLOORS = (
     ("errors", "blas", "strictjson"),
     ("atomic",),
+    ("serving",),
     ("nn", "data", "search", "executors", "workers"),
     ("trial", "verdict", "config", "environment"),
     ("cohort", "lockstep"),
