@@ -4,9 +4,9 @@ Import it before NumPy: it sets one BLAS thread for this process. Child processe
 environment that the user gave (`benchmarks.ENVIRONMENT`).
 """
 
-from hpsearch.blas import describe, one_thread
+from hpsearch.blas import describe, prepare
 
-one_thread()
+prepare()
 
 import argparse  # noqa: E402
 import importlib.metadata  # noqa: E402

@@ -25,8 +25,12 @@ class Finished:
 
 
 def environment(threads: int | None = None, **extra: str) -> dict[str, str]:
-    """The user's environment, this package importable, so many BLAS threads where they are set."""
+    """The user's environment, this package importable, so many BLAS threads where they are set.
+
+    Byte code may be kept: an installed package has it, and starts 0.15 s sooner for it.
+    """
     found = ENVIRONMENT | extra
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
     found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), found.get("PYTHONPATH")]))
     if threads is not None:
         found |= dict.fromkeys(THREAD_VARIABLES, str(threads))

@@ -5,9 +5,9 @@ and late in the stage. Invented trials through the store: recording the last of 
 each command takes on them, in a process of its own: seconds, and peak memory.
 """
 
-from hpsearch.blas import one_thread
+from hpsearch.blas import prepare
 
-one_thread()
+prepare()
 
 import argparse  # noqa: E402
 import json  # noqa: E402

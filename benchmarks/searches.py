@@ -21,8 +21,9 @@ BATCH = 100
 HIDDEN = 50
 EPOCHS = {"digits": 20, "cifar10": 5}
 
-# Where hpsearch can run its cohorts: the name of each way, and what chooses it.
-EXECUTORS: dict[str, dict[str, str]] = {"threads": {}}
+# Where hpsearch can run its cohorts: as it chooses itself (worker processes, for work like this),
+# or as it is told.
+EXECUTORS: dict[str, dict[str, str]] = {"chosen": {}, "threads": {"HPSEARCH_EXECUTOR": "threads"}}
 
 
 @dataclass(frozen=True)
