@@ -22,6 +22,7 @@ from hpsearch.cohort import Task
 from hpsearch.dispatch import Dispatch
 from hpsearch.errors import DataError, HostError, Stopped, UsageError
 from hpsearch.executors import Kind, kind_for
+from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.report.page import page
 from hpsearch.report.tables import says, trial_rows
 from hpsearch.training import Watch
@@ -197,8 +198,9 @@ def test_signals_do_not_reach_a_worker(pool):
 # --- the same everywhere
 
 
-def test_every_kind_trains_the_same_bits(digits, make_spec, monkeypatch):
-    specs = [make_spec(n, 10.0 ** (-3 + n / 6)) for n in range(12)]
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_kind_trains_the_same_bits(digits, make_spec, monkeypatch, optimizer):
+    specs = [make_spec(n, 10.0 ** (-3 + n / 6), optimizer=optimizer) for n in range(12)]
     one, two, three = (train_all(digits, specs, kind, monkeypatch)[0] for kind in KINDS)
     assert sorted(one) == sorted(two) == sorted(three) == list(range(12))
     for n in range(12):

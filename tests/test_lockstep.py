@@ -1,10 +1,16 @@
 """Promise 1: a trial's bits are the same alone or in company, whatever becomes of the company."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpsearch import blas
 from hpsearch.cohort import Task, cohort_size, tasks
 from hpsearch.data import Dataset, Rows, Source, load, minibatches, preprocess
 from hpsearch.executors import executor
@@ -121,6 +127,19 @@ def test_the_products_of_the_first_layer_are_those_of_each_trial(
     np.testing.assert_allclose(g, dz @ x, atol=tolerance)
 
 
+@pytest.mark.parametrize("kernel", ["HASWELL", "SKYLAKEX"])
+def test_promise_1_holds_on_every_kernel(kernel):
+    """The tests of this file again, in a process whose matrix library is told its kernel."""
+    flags = set(blas.CPUINFO.read_text().split()) if blas.CPUINFO.exists() else set()
+    if not {"HASWELL": {"avx2", "fma"}, "SKYLAKEX": blas.AVX512}[kernel] <= flags:
+        pytest.skip(f"this processor cannot run {kernel}")
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__)), "-k",
+             "alone_or_in_company or products_of or same_bits_too"]  # fmt: skip
+    env = os.environ | {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_weights_are_the_same_bits_too():
     watched = spec(5, 0.05)
     alone = train([watched])[0]
@@ -130,9 +149,10 @@ def test_weights_are_the_same_bits_too():
     assert together.weights.tobytes() == alone.weights.tobytes()
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("jobs", [1, 2, 3])
-def test_grouping_and_jobs_do_not_matter(jobs):
-    specs = [spec(n, 10.0 ** (-4 + n / 3)) for n in range(21)]
+def test_grouping_and_jobs_do_not_matter(jobs, optimizer):
+    specs = [spec(n, 10.0 ** (-4 + n / 3), optimizer=optimizer) for n in range(21)]
     cohorts = tasks(specs, jobs=jobs)
     assert sorted(s.id for task in cohorts for s in task.specs) == list(range(21))
     with executor(jobs) as pool:
