@@ -21,7 +21,6 @@ def environment() -> dict[str, Any]:
 
     return {
         "hpsearch": __version__, "python": platform.python_version(), "numpy": np.__version__,
-        "packages": {name: _version(name) for name in PACKAGES},
         "machine": {"system": platform.platform(), "processor": platform.machine(),
                     "cores": os.cpu_count()},
         "blas": blas.record(),
@@ -33,7 +32,9 @@ def about() -> dict[str, Any]:
     blas.prepare()
     kind = wanted_kind()
     executor = str(kind) if kind else "chosen by the work"
-    return {**environment(), "cores": blas.usable_cores(), "executor": executor}
+    packages = {name: _version(name) for name in PACKAGES}  # for a bug report; slow to look up
+    usable = {"cores": blas.usable_cores(), "executor": executor}
+    return {**environment(), "packages": packages, **usable}
 
 
 def _version(package: str) -> str | None:
