@@ -1,6 +1,7 @@
 """How files are written: whole or not at all. And how to see that one has changed."""
 
 import os
+import re
 import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from hpsearch.errors import HostError
 
 State = tuple[int, int, int]
 SYNCED = 4  # files at a time
+LEFTOVER = re.compile(r"\..+\.\d+-\d+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
@@ -54,14 +56,24 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{owner}")
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Deletes what a process that was killed while it wrote has left below `folder`; only for
+    who alone may write there.
+    """
+    for path in folder.rglob(".*"):
+        if LEFTOVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def _written(path: Path, content: bytes | Iterable[bytes]) -> BinaryIO:
-    """The file, written but still open; the disk is already at work on it."""
+    """The file, written but still open; where the system can be told, it is already at work."""
     file = path.open("wb")
     try:
         file.writelines([content] if isinstance(content, bytes) else content)
         file.flush()
         if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            with suppress(OSError):  # a hint: Linux begins to write what it is told is not needed
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     except BaseException:
         file.close()
         raise

@@ -92,14 +92,15 @@ class Dispatch:
         """The results of each cohort as they arrive; see `as_finished` for errors. `begin` is
         called when the workers have been forked: from then on there may be other threads.
         """
-        kind = kind_for(sum(map(self._seconds, specs)), jobs=self.jobs)
         waiting = deque(cohort.tasks(specs, jobs=self.jobs))
+        jobs = min(self.jobs, len(waiting))
+        kind = kind_for(sum(map(self._seconds, specs)), jobs=jobs)
         limits, busy = threadpool_limits(1), self.watch.in_training()
-        with limits, busy, self._place(kind) as (train, leave):
+        with limits, busy, self._place(kind, jobs) as (train, leave):
             begin()
             outcomes = as_finished(
                 lambda task: self._attempt(train, task), waiting,
-                jobs=1 if kind is Kind.IN_PROCESS else self.jobs,
+                jobs=1 if kind is Kind.IN_PROCESS else jobs,
                 on_error=self.watch.stop.set, on_leave=leave,
             )  # fmt: skip
             with closing(outcomes):  # before the workers, so that it can end them
@@ -121,7 +122,7 @@ class Dispatch:
         return []
 
     @contextmanager
-    def _place(self, kind: Kind) -> Iterator[tuple[Train, Callable[[], None]]]:
+    def _place(self, kind: Kind, jobs: int) -> Iterator[tuple[Train, Callable[[], None]]]:
         """How to train a task, and how to end all training at once."""
         stop = self.watch.stop
         if kind is not Kind.PROCESSES:
@@ -130,7 +131,7 @@ class Dispatch:
         with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder:
             trainer = Trainer(self.data, Path(folder))
             with Workers[Task, list[TrialResult]](
-                trainer, steps=self.watch.steps, stop=stop, forks=self.jobs
+                trainer, steps=self.watch.steps, stop=stop, forks=jobs
             ) as workers:
 
                 def leave() -> None:

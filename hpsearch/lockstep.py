@@ -98,13 +98,13 @@ class Lockstep:
         """Loss, accuracy and balanced accuracy of every trial on all `rows`."""
         counts = np.bincount(rows.y, minlength=data.n_classes)
         loss = np.zeros(self.size)
-        right = np.zeros((self.size, data.n_classes))
+        right, one_hot = np.zeros((self.size, data.n_classes)), np.eye(data.n_classes)
         for start in range(0, len(rows.y), CHUNK):
             part = slice(start, start + CHUNK)
             x, y = data.batch(rows, part, self.dtype), rows.y[part]
             inputs = batch(np.zeros_like(x) if zero else x)
             logits = forward(self.net, self.memory.params, inputs, self._tape(len(y)))
-            right += _correct(logits, y) @ np.eye(data.n_classes)[y]
+            right += _correct(logits, y) @ one_hot[y]
             loss += mean_rows(softmax_cross_entropy(logits, y)) * len(y)
         recall = right[:, counts > 0] / counts[counts > 0]
         balanced = np.array([row.mean() for row in recall])
@@ -122,11 +122,14 @@ class Lockstep:
 
 
 def _correct(logits: Array, y: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each row's label has the largest logit, (K, N); the first of equals counts as it."""
+    """Whether each row's label has the largest logit, (K, N); the first of equals counts as it,
+    and where there is a NaN none does.
+    """
     largest = logits == np.maximum.reduce(logits, axis=1, keepdims=True)
-    if (np.add.reduce(largest, axis=1, dtype=np.int16) > 1).any():
-        return np.asarray(logits.argmax(axis=1) == y)  # the same, and slow where classes are few
-    return np.asarray(largest[:, y, np.arange(len(y))])
+    right = largest[:, y, np.arange(len(y))]
+    if (np.add.reduce(largest, axis=1, dtype=np.intp) > 1).any():
+        right &= largest.argmax(axis=1) == y  # slow where classes are few
+    return np.asarray(right)
 
 
 def _ratio(change: Array, old: Array) -> NDArray[np.float64]:

@@ -25,8 +25,8 @@ def serve(socket: int, work: Work | None = None) -> NoReturn:
     pipe, inbox, stop = Connection(socket), SimpleQueue[bytes](), threading.Event()
     threading.Thread(target=_listen, args=(pipe, inbox, stop), daemon=True).start()
     tell = _Steps(pipe)
-    work = work or pickle.loads(inbox.get())
-    assert work
+    if work is None:
+        work = pickle.loads(inbox.get())
     _say(pipe, pickle.dumps(("ready", None)))
     while True:
         task = inbox.get()

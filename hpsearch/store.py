@@ -13,7 +13,13 @@ from typing import Any, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
-from hpsearch.atomic import State, state_of, write_atomically, write_together
+from hpsearch.atomic import (
+    State,
+    remove_leftovers,
+    state_of,
+    write_atomically,
+    write_together,
+)
 from hpsearch.csvtables import curves_csv, trials_csv
 from hpsearch.errors import HostError, UsageError
 from hpsearch.strictjson import dumps
@@ -77,6 +83,7 @@ class RunStore:
             reason = error.strerror or str(error)
             raise HostError(f"{self.folder}: {reason}; choose another --runs-dir") from error
         try:
+            remove_leftovers(self.folder)
             yield
         finally:
             self._leave_nothing_empty()
@@ -158,7 +165,9 @@ class RunStore:
                 continue
             if not seen or seen[0] != state:
                 path = Path(file.path)
-                seen = state, self._built(path, self._text(path) or "", _LIGHT)
+                if (text := self._text(path)) is None:
+                    continue
+                seen = state, self._built(path, text, _LIGHT)
             found[file.name] = seen
         self._seen[stage] = found
         return [result for _, result in found.values()]

@@ -28,8 +28,8 @@ class Watch:
 
     `steps(n)` is told of n more trial-steps done, `epoch(recorder)` of every finished epoch,
     `failed(traceback)` of what broke a cohort; training ends with Stopped soon after `stop` is
-    set. `busy` is set while cohorts are in
-    training: at any other time a signal may stop the program where it is.
+    set. `busy` is set while cohorts are in training: at any other time a signal may stop the
+    program where it is.
     """
 
     steps: Callable[[int], None] = lambda n: None

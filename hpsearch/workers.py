@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe
@@ -51,26 +52,24 @@ class Workers(Generic[T, R]):
         self, work: Work, *, steps: Callable[[int], None], stop: threading.Event, forks: int = 0
     ) -> None:
         self._work, self._steps, self._stop = work, steps, stop
-        self._pickled, self._lock = b"", threading.Lock()
-        able = CAN_FORK and threading.active_count() == 1
-        self._idle = [_Worker.forked(work) for _ in range(forks if able else 0)]
-        self._all = set(self._idle)
+        self._pickled, self._lock, self._killed = b"", threading.Lock(), False
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
         self._proven = False  # one worker has started, so that others can
-
-    def _fresh(self) -> "_Worker":
-        with self._lock:
-            self._pickled = self._pickled or pickle.dumps(self._work)
-        return _Worker.fresh(self._pickled)
+        able = CAN_FORK and threading.active_count() == 1
+        try:
+            for _ in range(forks if able else 0):
+                self._idle.append(_Worker.forked(work))
+                self._all.add(self._idle[-1])
+        except BaseException:
+            self._end(now=True)
+            raise
 
     def __call__(self, task: T) -> R:
         """The work's result, or what it raised; WorkerDied if it broke the worker, HostError if
         no worker could be started.
         """
-        try:
-            worker = self._idle.pop()
-        except IndexError:
-            worker = self._fresh()
-            self._all.add(worker)
+        worker = self._free()
         try:
             result: R = worker.run(task, self._steps, self._stop)
         except WorkerDied as died:
@@ -86,21 +85,38 @@ class Workers(Generic[T, R]):
         self._idle.append(worker)
         return result
 
+    def _free(self) -> "_Worker":
+        """One that is idle, else a new one, which no `kill` may miss."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            self._pickled = self._pickled or pickle.dumps(self._work)
+            worker = _Worker.fresh(self._pickled)
+            self._all.add(worker)
+            if self._killed:
+                worker.process.kill()
+            return worker
+
     def kill(self) -> None:
-        """Ends all workers in the middle of whatever they do."""
-        for worker in list(self._all):
-            worker.process.kill()
+        """Ends all workers in the middle of whatever they do, and those that are yet to start."""
+        with self._lock:
+            self._killed = True
+            for worker in self._all:
+                worker.process.kill()
 
-    def __enter__(self) -> "Workers[T, R]":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
-        if kind:
+    def _end(self, *, now: bool) -> None:
+        if now:
             self.kill()
         for worker in self._all:
             worker.pipe.close()
         while self._all:
             self._all.pop().end()
+
+    def __enter__(self) -> "Workers[T, R]":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        self._end(now=kind is not None)
 
 
 class _Process(Protocol):
@@ -116,8 +132,9 @@ class _Process(Protocol):
 class _Worker:
     """The parent's side of one process."""
 
-    def __init__(self, pipe: Connection, process: _Process) -> None:
-        self.pipe, self.process, self.ready = pipe, process, False
+    def __init__(self, pipe: Connection, process: _Process, unsent: bytes = b"") -> None:
+        self.pipe, self.process, self.unsent = pipe, process, unsent
+        self.ready = False
 
     @classmethod
     def forked(cls, work: Work) -> "_Worker":
@@ -128,7 +145,7 @@ class _Worker:
 
     @classmethod
     def fresh(cls, work: bytes) -> "_Worker":
-        """A fresh interpreter that imports from where this one does, and is sent `work`."""
+        """A fresh interpreter that imports from where this one does, to be sent `work` first."""
         ours, theirs = Pipe()
         with theirs, _refused(), _signals_blocked():
             process = Popen(
@@ -136,12 +153,14 @@ class _Worker:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 stdin=DEVNULL, stdout=DEVNULL, pass_fds=[theirs.fileno()],
             )  # fmt: skip
-            ours.send_bytes(work)
-        return cls(ours, process)
+        return cls(ours, process, work)
 
     def run(self, task: Any, steps: Callable[[int], None], stop: threading.Event) -> Any:
         """The task's result, while its steps are passed on, and the stop flag the other way."""
         told = False
+        if self.unsent:
+            self._send(self.unsent)
+            self.unsent = b""
         self._send(pickle.dumps(task))
         while True:
             if stop.is_set() and not told:
@@ -198,25 +217,34 @@ class _Fork:
 
     def __init__(self, socket: int, work: Work) -> None:
         self.returncode: int | None = None
+        self._lock = threading.Lock()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()  # or what is in their buffers would be written twice
         self.pid = os.fork()
         if self.pid == 0:
-            with suppress(BaseException):
-                os.closerange(3, socket)
-                os.closerange(socket + 1, os.sysconf("SC_OPEN_MAX"))
+            try:
+                _close_all_but(socket)
                 serve(socket, work)
-            os._exit(1)
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+            finally:
+                os._exit(1)
 
     def poll(self) -> int | None:
+        with self._lock:
+            return self._poll()
+
+    def _poll(self) -> int | None:
         with suppress(ChildProcessError):
             if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
                 self.returncode = os.waitstatus_to_exitcode(ended[1])
         return self.returncode
 
     def kill(self) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+        with self._lock:  # while nobody else can wait for it, the number is this process's
+            if self._poll() is None:
+                os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
         started = time.monotonic()
@@ -225,6 +253,14 @@ class _Fork:
                 raise TimeoutExpired("a worker", timeout)
             time.sleep(0.002)
         return code
+
+
+def _close_all_but(socket: int) -> None:
+    """Closes every file but the standard ones and the socket; Linux lists those that are open."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (a path's iterdir is one of them)
+        if int(name) > 2 and int(name) != socket:
+            with suppress(OSError):
+                os.close(int(name))
 
 
 @contextmanager

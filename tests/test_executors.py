@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,22 @@ def test_forks_start_at_once_and_end_with_the_pool():
 
 
 @linux
+def test_a_fork_that_fails_ends_those_before_it(monkeypatch):
+    before, plain, calls = children(os.getpid()), os.fork, []
+
+    def refuse():
+        calls.append(1)
+        if len(calls) == 3:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return plain()
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(HostError, match="Resource temporarily unavailable"):
+        Workers(work, steps=lambda n: None, stop=threading.Event(), forks=3)
+    assert children(os.getpid()) == before
+
+
+@linux
 def test_nothing_is_forked_beside_another_thread():
     """A lock which that thread holds would be held for ever in the fork."""
     before, other = children(os.getpid()), threading.Timer(60, lambda: None)
@@ -177,11 +194,13 @@ def test_steps_come_while_the_task_runs_and_the_stop_gets_there():
     assert sum(seen) == 5
 
 
-def test_workers_that_cannot_start_are_the_machines_fault(monkeypatch):
+@pytest.mark.parametrize("sent", [work, partial(work, more=bytes(2_000_000))])
+def test_workers_that_cannot_start_are_the_machines_fault(monkeypatch, sent):
+    """Also where what they are sent is more than a socket holds."""
     for program in ("/nowhere/python", "/bin/false"):
         monkeypatch.setattr(sys, "executable", program)
         with (
-            Workers(work, steps=lambda n: None, stop=threading.Event()) as workers,
+            Workers(sent, steps=lambda n: None, stop=threading.Event()) as workers,
             pytest.raises(HostError, match="start"),
         ):
             workers("task")

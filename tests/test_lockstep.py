@@ -14,7 +14,7 @@ from hpsearch import blas
 from hpsearch.cohort import Task, cohort_size, tasks
 from hpsearch.data import Dataset, Rows, Source, load, minibatches, preprocess
 from hpsearch.executors import executor
-from hpsearch.lockstep import FLUSH, Lockstep
+from hpsearch.lockstep import FLUSH, Lockstep, _correct
 from hpsearch.nn import products
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.net import Net, initialize
@@ -67,7 +67,7 @@ RATES = st.builds(
     activation=st.sampled_from(sorted(ACTIVATIONS)),
     schedule=st.sampled_from(sorted(SCHEDULES)),
     hidden=st.sampled_from([(), (1,), (20,), (13, 7), (50, 33)]),
-    batch=st.sampled_from([1437, 100, 37]),
+    batch=st.sampled_from([1437, 718, 359, 204, 100, 37]),  # the last minibatch: 1, 3, 5, 9 rows
     on_digits=st.booleans(),
 )
 def test_alone_or_in_company(
@@ -86,7 +86,33 @@ def test_alone_or_in_company(
     assert bits(together[99]) == bits(train([watched], data)[0])
 
 
-@pytest.mark.parametrize("hidden, batch", [((20,), 100), ((64,), 37), ((20, 7), 100)])
+@pytest.mark.parametrize("rows", [1, 2, 4, 5, 7, 8, 9])
+@pytest.mark.parametrize("hidden", [(), (6,), (50, 33)])
+def test_alone_or_in_company_with_few_rows(hidden, rows):
+    """Where the library has other kernels: for vectors, and for a handful of rows."""
+    once = {"hidden": hidden, "batch_size": rows, "budget": Budget(1, iterations=6)}
+    specs = [spec(n, 10.0 ** (n - 4), **once) for n in range(6)]
+    together = train(specs)
+    for number in range(6):
+        assert bits(together[number]) == bits(train([specs[number]])[0])
+
+
+def test_a_tie_beside_it_does_not_change_how_a_nan_counts():
+    logits = np.array([[[np.nan], [1.0]], [[2.0], [2.0]], [[1.0], [3.0]]])
+    y = np.array([0])
+    together = _correct(logits.copy(), y)
+    assert together[:, 0].tolist() == [False, True, False]
+    assert [bool(_correct(logits[k : k + 1], y)[0, 0]) for k in range(3)] == [False, True, False]
+
+
+def test_a_cohort_that_has_lost_trials_is_as_contiguous_as_before():
+    cohort = Lockstep([spec(n, 0.1) for n in range(4)])
+    cohort.keep(np.array([True, False, True, True]))
+    for array in (cohort.memory.params.weights[0], cohort.memory.grads.weights[0]):
+        assert array.flags.c_contiguous and len(array) == 3
+
+
+@pytest.mark.parametrize("hidden, batch", [((20,), 100), ((64,), 37), ((20, 7), 100), ((), 100)])
 def test_alone_or_in_company_where_the_first_layer_is_wide(hidden, batch):
     """Many inputs: the cohort's first layer is one matrix, if its bits are those of K alone."""
     rng = np.random.default_rng(0)
@@ -134,10 +160,22 @@ def test_promise_1_holds_on_every_kernel(kernel):
     if not {"HASWELL": {"avx2", "fma"}, "SKYLAKEX": blas.AVX512}[kernel] <= flags:
         pytest.skip(f"this processor cannot run {kernel}")
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__)), "-k",
-             "alone_or_in_company or products_of or same_bits_too"]  # fmt: skip
+             "alone_or_in_company or products_of or same_bits_too or tie_beside"]  # fmt: skip
     env = os.environ | {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, *words], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("hidden", [(), (20,)])
+def test_the_wide_form_is_the_same_arithmetic(hidden, monkeypatch):
+    """Whatever the library's kernels: if it were always used, only last bits would differ."""
+    specs = [spec(n, 0.01, hidden=hidden) for n in range(5)]
+    plain = train(specs)
+    monkeypatch.setattr(products, "wide", lambda sizes, dtype: True)
+    for result, expected in zip(train(specs), plain, strict=True):
+        np.testing.assert_allclose(
+            result.curves.train_loss, expected.curves.train_loss, rtol=1e-4
+        )
 
 
 def test_weights_are_the_same_bits_too():

@@ -14,6 +14,7 @@ from test_runner import runner
 from typer.testing import CliRunner
 
 from hpsearch import cohort, csvtables
+from hpsearch.atomic import _beside, write_atomically
 from hpsearch.cli import app
 from hpsearch.errors import HostError
 from hpsearch.search import samplers
@@ -271,3 +272,14 @@ def test_tables_are_written_a_piece_at_a_time(monkeypatch):
             pieces = list(table(results))
         assert "".join(pieces) == whole and len(pieces) > 3
         assert max(map(len, pieces)) < 1000
+
+
+def test_what_a_kill_left_in_the_middle_of_writing_is_removed_by_the_next_writer(tmp_path):
+    store = RunStore(tmp_path, "run")
+    path = tmp_path / "run" / "coarse" / "trials" / "00041.json"
+    write_atomically(path, b"{}")
+    left, other = _beside(path), path.with_name(".keep.json")
+    left.write_bytes(b'{"id": 41, "cur')
+    other.touch()
+    with store.writing():
+        assert not left.exists() and path.exists() and other.exists()

@@ -21,8 +21,8 @@ class Tape:
 
     For each layer `a` (K, O, N), its output, and `grad` (K, O, N), the gradient of the loss with
     respect to its z. The last layer has no activation: its output are the logits, and their
-    gradient comes to lie in the same place, class by class in memory, so that what runs over
-    classes runs along whole cohorts.
+    gradient comes to lie in the same place. Each trial's part is contiguous whatever K is: a
+    kernel may be chosen by a stride, and a stride with K in it would show in the bits.
     """
 
     a: tuple[Array, ...]
@@ -36,7 +36,7 @@ class Tape:
         a, grad = (
             [np.empty((trials, width, rows), dtype) for width in hidden] for _ in range(2)
         )
-        logits = np.empty((classes, trials, rows), dtype).swapaxes(0, 1)
+        logits = np.empty((trials, classes, rows), dtype)
         return cls((*a, logits), (*grad, logits), np.ones((rows, 1), dtype))
 
     @property

@@ -102,12 +102,13 @@ class Memory:
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Trials outside `mask` (K,) leave; the others close ranks."""
-        self._take([rows[:, mask] for rows in self.tensors])
+        self._take([np.compress(mask, rows, axis=1) for rows in self.tensors])  # C order
 
     def flush(self) -> None:
         """Sets numbers below TINY to 0. Strong decay shrinks weights geometrically into the
         denormal numbers, on which matrix products are thirty times slower; so far below the
-        others they have no effect.
+        others they have no effect (nor has a mean square of gradients below 3e-13, beside any
+        epsilon above that).
         """
         for block in self.blocks:
             kept = block.rows[:-1]

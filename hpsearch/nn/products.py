@@ -37,27 +37,46 @@ def _columns(x: Array) -> Array:
 
 def project(w: Array, x: Batch, out: Array) -> None:
     """out (K, O, N) = w (K, O, D) times the minibatch."""
-    trials, outputs, inputs = w.shape
-    if w.flags.c_contiguous and wide(trials, outputs, *x.x.shape, w.dtype):
-        flat = w.reshape(trials * outputs, inputs)
-        np.matmul(flat, x.xt, out=out.reshape(trials * outputs, -1))
+    if _contiguous(w, out) and wide(_sizes(w, x), w.dtype):
+        np.matmul(_flat(w), x.xt, out=_flat(out))
     else:
         np.matmul(w, x.xt, out=out)
 
 
 def correlate(dz: Array, x: Batch, out: Array) -> None:
     """out (K, O, D) = dz (K, O, N) times the rows of the minibatch."""
-    trials, outputs, rows = dz.shape
-    if out.flags.c_contiguous and wide(trials, outputs, *x.x.shape, dz.dtype):
-        flat = dz.reshape(trials * outputs, rows)
-        np.matmul(flat, x.x, out=out.reshape(trials * outputs, -1))
+    if _contiguous(dz, out) and wide(_sizes(dz, x), dz.dtype):
+        np.matmul(_flat(dz), x.x, out=_flat(out))
     else:
         np.matmul(dz, x.x, out=out)
 
 
+class Sizes(NamedTuple):
+    """K, O, N and D of a first layer's products."""
+
+    trials: int
+    outputs: int
+    rows: int
+    inputs: int
+
+
+def _sizes(array: Array, x: Batch) -> Sizes:
+    return Sizes(*array.shape[:2], *x.x.shape)
+
+
+def _contiguous(*arrays: Array) -> bool:
+    return all(array.flags.c_contiguous for array in arrays)
+
+
+def _flat(array: Array) -> Array:
+    """(K, O, n) as (K O, n): a view, since it is contiguous."""
+    return array.reshape(-1, array.shape[-1])
+
+
 @cache
-def wide(trials: int, outputs: int, rows: int, inputs: int, dtype: DTypeLike) -> bool:
+def wide(sizes: Sizes, dtype: DTypeLike) -> bool:
     """Whether the wide forms give each of the trials the bits of its own products."""
+    trials, outputs, rows, inputs = sizes
     if trials == 1 or rows > MINIBATCH or outputs * rows * inputs <= SMALL:
         return False
     rng = np.random.default_rng(0)
@@ -72,5 +91,5 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], dtype: DTypeLike) -
 
 
 def _same(left: Array, right: Array) -> bool:
-    together = (left.reshape(-1, left.shape[-1]) @ right).reshape(*left.shape[:2], -1)
+    together = (_flat(left) @ right).reshape(*left.shape[:2], -1)
     return all(np.array_equal(mine, one @ right) for mine, one in zip(together, left, strict=True))
