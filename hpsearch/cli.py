@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from hpsearch import __version__
 from hpsearch.errors import UsageError
-from hpsearch.options import Options, command, guarded
+from hpsearch.options import Options, command, guarded, open_standard_files
 from hpsearch.showing import emit, finish, follow, next_words, passed, show, teller, write_page
 
 if TYPE_CHECKING:
@@ -291,6 +291,7 @@ def _check(options: Options, config: str | None, stage: str, *, then: str) -> No
 
 def main() -> None:
     """The console script."""
+    open_standard_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the signs shows ? instead

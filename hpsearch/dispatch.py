@@ -8,8 +8,9 @@ import tempfile
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -54,20 +55,25 @@ class Failure:
 
 class Trainer:
     """What a worker process does with a task. To a fresh one it travels without the data, which
-    lie in files then, those in memory in `folder`.
+    lie in files then, those in memory in a folder that `folder` makes.
     """
 
-    def __init__(self, data: Dataset, folder: Path) -> None:
+    def __init__(self, data: Dataset, folder: Callable[[], Path]) -> None:
         self.data, self.folder = data, folder
 
     def __getstate__(self) -> Shared:
-        return Shared.of(self.data, self.folder)
+        return Shared.of(self.data, self.folder())
 
     def __setstate__(self, shared: Shared) -> None:
         self.data = shared.open()
 
     def __call__(self, task: Task, steps: Callable[[int], None], stop: Event) -> list[TrialResult]:
         return train_cohort(task, self.data, Watch(steps=steps, stop=stop))
+
+
+def _folder(left: ExitStack) -> Path:
+    """A temporary folder, removed with what is `left` to do."""
+    return Path(left.enter_context(tempfile.TemporaryDirectory(prefix="hpsearch-")))
 
 
 class Dispatch:
@@ -128,8 +134,8 @@ class Dispatch:
         if kind is not Kind.PROCESSES:
             yield lambda task: train_cohort(task, self.data, self.watch), stop.set
             return
-        with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder:
-            trainer = Trainer(self.data, Path(folder))
+        with ExitStack() as left:
+            trainer = Trainer(self.data, partial(_folder, left))
             with Workers[Task, list[TrialResult]](
                 trainer, steps=self.watch.steps, stop=stop, forks=jobs
             ) as workers:

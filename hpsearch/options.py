@@ -79,6 +79,15 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def open_standard_files() -> None:
+    """Where one of the three is closed, or a run's file or socket would come to lie there."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def guarded(work: Callable[[], None], *, debug: bool) -> None:
     """Turns what is raised into a message and an exit code; a traceback only for --debug."""
     try:
@@ -107,7 +116,8 @@ def guarded(work: Callable[[], None], *, debug: bool) -> None:
 def fail(message: str, code: int) -> None:
     """The message in red on stderr, without control characters, and the exit."""
     lines = ["".join(c if c.isprintable() else "?" for c in line) for line in message.split("\n")]
-    typer.secho("\n".join(lines), err=True, fg="red" if sys.stderr.isatty() else None)
+    if sys.stderr:  # None where it was closed
+        typer.secho("\n".join(lines), err=True, fg="red" if sys.stderr.isatty() else None)
     raise typer.Exit(code)
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpsearch import cohort
+from hpsearch.blas import usable_cores
 from hpsearch.runner import Runner
 from hpsearch.stages import search
 from hpsearch.training import Watch, train_cohort
@@ -61,8 +62,13 @@ def rehearse(runner: Runner, name: str) -> Rehearsal:
     steps = sum(spec.steps(len(runner.data.train)) for spec in specs)
     if not specs:
         return Rehearsal(name, [], 0, 0.0)
-    each = _seconds_per_trial_step(runner, cohort.tasks(specs, jobs=runner.jobs)[0])
-    return Rehearsal(name, specs, steps, steps * each / runner.jobs)
+    tasks = cohort.tasks(specs, jobs=runner.jobs)
+    first, all_costs = tasks[0], sum(task.cost for task in tasks)
+    first_steps = sum(spec.steps(len(runner.data.train)) for spec in first.specs)
+    each = _seconds_per_trial_step(runner, first)
+    at_once = min(runner.jobs, usable_cores(), len(tasks))
+    seconds = each * first_steps * all_costs / first.cost / at_once
+    return Rehearsal(name, specs, steps, seconds)
 
 
 def _seconds_per_trial_step(runner: Runner, task: cohort.Task) -> float:

@@ -20,6 +20,7 @@ import numpy as np
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
+from hpsearch.data.sharing import mapped_files
 from hpsearch.dispatch import Dispatch
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.settings import (
@@ -63,7 +64,9 @@ class Runner:
     @cached_property
     def data(self) -> Dataset:
         """The data set, loaded when a stage first needs it."""
-        return self._load()
+        data = self._load()
+        self._files = mapped_files(data)
+        return data
 
     def run(self) -> Iterator[Document]:
         """Every stage in order, refine while its rule asks; ends early at a failed gate."""
@@ -247,6 +250,8 @@ class Runner:
             steps = work.steps(missing)
             begin = partial(self.view.begin, context.stage, len(missing), steps)
             for results in work.trained(missing, begin):
+                for file in self._files:
+                    file.verify()
                 if keep:
                     self._record(results, finished)
                 for result in results:

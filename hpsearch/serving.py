@@ -25,12 +25,12 @@ def serve(socket: int, work: Work | None = None) -> NoReturn:
     pipe, inbox, stop = Connection(socket), SimpleQueue[bytes](), threading.Event()
     threading.Thread(target=_listen, args=(pipe, inbox, stop), daemon=True).start()
     tell = _Steps(pipe)
-    if work is None:
-        work = pickle.loads(inbox.get())
+    sent = inbox.get() if work is None else b""
     _say(pipe, pickle.dumps(("ready", None)))
     while True:
         task = inbox.get()
         try:
+            work = work or pickle.loads(sent)
             answer = pickle.dumps(("result", work(pickle.loads(task), tell, stop)))
         except Exception as error:
             answer = pickle.dumps(("error", _portable(error)))

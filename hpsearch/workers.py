@@ -31,6 +31,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 TICK = 0.05  # seconds between two looks at the stop flag
+STOPPING = 1.5  # seconds that a worker has to stop when it is told to
 PATIENCE = 5.0  # seconds that a worker may take to end
 CAN_FORK = sys.platform == "linux"  # elsewhere there are libraries that do not survive it
 
@@ -139,15 +140,13 @@ class _Worker:
     @classmethod
     def forked(cls, work: Work) -> "_Worker":
         """A copy of this process that has `work` already."""
-        ours, theirs = Pipe()
-        with theirs, _refused(), _signals_blocked():
+        with _refused(), _signals_blocked(), _pipe() as (ours, theirs):
             return cls(ours, _Fork(theirs.fileno(), work))
 
     @classmethod
     def fresh(cls, work: bytes) -> "_Worker":
         """A fresh interpreter that imports from where this one does, to be sent `work` first."""
-        ours, theirs = Pipe()
-        with theirs, _refused(), _signals_blocked():
+        with _refused(), _signals_blocked(), _pipe() as (ours, theirs):
             process = Popen(
                 [sys.executable, "-P", "-m", "hpsearch.serving", str(theirs.fileno())],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -157,15 +156,17 @@ class _Worker:
 
     def run(self, task: Any, steps: Callable[[int], None], stop: threading.Event) -> Any:
         """The task's result, while its steps are passed on, and the stop flag the other way."""
-        told = False
+        told: float | None = None
         if self.unsent:
             self._send(self.unsent)
             self.unsent = b""
         self._send(pickle.dumps(task))
         while True:
-            if stop.is_set() and not told:
-                told = True
+            if stop.is_set() and told is None:
+                told = time.monotonic()
                 self._send(STOP)
+            if told and time.monotonic() - told > STOPPING:
+                self.process.kill()  # it hangs, or a single minibatch takes this long
             kind, value = self._receive()
             if kind == "steps":
                 steps(value)
@@ -218,7 +219,7 @@ class _Fork:
     def __init__(self, socket: int, work: Work) -> None:
         self.returncode: int | None = None
         self._lock = threading.Lock()
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()  # or what is in their buffers would be written twice
         self.pid = os.fork()
         if self.pid == 0:
@@ -227,7 +228,6 @@ class _Fork:
                 serve(socket, work)
             except BaseException:
                 traceback.print_exc()
-                sys.stderr.flush()
             finally:
                 os._exit(1)
 
@@ -274,12 +274,20 @@ def _signals_blocked() -> Iterator[None]:
 
 
 @contextmanager
+def _pipe() -> Iterator[tuple[Connection, Connection]]:
+    """Our end, and theirs, which is closed here once they have it."""
+    ours, theirs = Pipe()
+    with theirs:
+        yield ours, theirs
+
+
+@contextmanager
 def _refused() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise HostError(f"no worker process can be started: {reason}; try --jobs 1") from error
+        raise HostError(f"no worker process can be started: {reason}; try fewer --jobs") from error
 
 
 def _how_it_ended(code: int) -> str:

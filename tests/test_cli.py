@@ -49,6 +49,19 @@ def small(tmp_path):
     return str(path)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_neither_the_search_nor_the_exit_code(tmp_path, closed):
+    command = f"{sys.executable} -m hpsearch search digits --runs-dir {tmp_path} --jobs 2"
+    small = "--set 'search.coarse={trials: 4, epochs: 1}'"
+    env = {**os.environ, "HPSEARCH_EXECUTOR": "processes"}
+    codes = [
+        subprocess.run(["sh", "-c", f"{command} {given} {closed}"], env=env).returncode
+        for given in (small, "--set nonsense=1")
+    ]
+    assert codes == [0, 2]
+    assert len(list(tmp_path.glob("digits/coarse/trials/*.json"))) == 4
+
+
 def process(*words, **options):
     """hpsearch as a process of its own."""
     command = [sys.executable, "-m", "hpsearch", *words]

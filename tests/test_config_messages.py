@@ -110,6 +110,8 @@ SPACE_FAULTS = {
     "hidden: {choice: [5, [50, ^0]]}": "hidden.choice[1][1]: must be at least 1, got 0",
     "hidden: {choice: [5, ^x]}": 'hidden.choice[1]: must be a list, got "x"',
     "init: {uniform: ^[1, 2]}": "init.uniform: init is chosen by its name: use choice",
+    "optimizer: {choice: [sgd, ^adagrda]}": "optimizer.choice[1]: must be one of sgd, momentum, "
+    'nesterov, adam, got "adagrda"',
     "activation: {choice: [relu, ^tahn]}": "activation.choice[1]: must be one of relu, tanh, "
     'sigmoid, got "tahn": did you mean "tanh"?',
     "init_scale: {choice: [^{a: 1}]}": "init_scale.choice[0]: must be true or false, a number, "

@@ -20,6 +20,7 @@ from test_runner import contents, runner
 
 from hpsearch import cohort, dispatch
 from hpsearch.cohort import Task
+from hpsearch.data import Source, load
 from hpsearch.dispatch import Dispatch
 from hpsearch.errors import DataError, HostError, Stopped, UsageError
 from hpsearch.executors import Kind, kind_for
@@ -348,6 +349,34 @@ def test_a_failed_trial_is_shown_and_never_ranked(tmp_path, digits, monkeypatch)
     last = trial_rows(work.store.results("coarse"))[-1]
     assert (last["trial"], last["status"]) == (3, "failed")
     assert "trial 3 failed: ZeroDivisionError" in again.view.said[-1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_changed_while_trials_train_on_it_are_not_recorded(tmp_path, monkeypatch, kind):
+    rng, path = np.random.default_rng(0), tmp_path / "x.npy"
+    np.save(path, rng.integers(0, 256, (20_000, 900), np.uint8))
+    np.save(tmp_path / "y.npy", rng.integers(0, 3, 20_000))
+    data = load(Source("npz", path), center="none", scale="unit")
+    monkeypatch.setenv("HPSEARCH_EXECUTOR", kind)
+    work = runner(tmp_path / "runs", data=data, force=True)
+    assert work.data is data
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(DataError, match="must stay as it is while trials train on it"):
+        work.search("coarse")
+    assert not work.store.results("coarse")
+
+
+@linux
+def test_a_worker_that_hangs_is_ended_soon_after_the_stop(monkeypatch):
+    monkeypatch.setattr("hpsearch.workers.STOPPING", 0.2)
+    stop = threading.Event()
+    with Workers(work, steps=lambda n: None, stop=stop, forks=1) as workers:
+        _, pid = workers("task")
+        os.kill(pid, signal.SIGSTOP)
+        stop.set()
+        with pytest.raises(WorkerDied, match="SIGKILL"):
+            workers("next")
+    assert not alive(pid)
 
 
 # --- the choice

@@ -86,8 +86,8 @@ def test_alone_or_in_company(
     assert bits(together[99]) == bits(train([watched], data)[0])
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4, 5, 7, 8, 9])
-@pytest.mark.parametrize("hidden", [(), (6,), (50, 33)])
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 7, 8, 9])
+@pytest.mark.parametrize("hidden", [(), (1,), (6,), (50, 33), (2, 1)])
 def test_alone_or_in_company_with_few_rows(hidden, rows):
     """Where the library has other kernels: for vectors, and for a handful of rows."""
     once = {"hidden": hidden, "batch_size": rows, "budget": Budget(1, iterations=6)}

@@ -43,7 +43,8 @@ def unread_faults(config: Config) -> Iterator[Fault]:
         part.schedule or train.schedule for part in (search.coarse, search.refine)
     ]
     known = {name for optimizer in OPTIMIZERS.values() for name in optimizer.reads}
-    read = {name for optimizer in optimizers for name in OPTIMIZERS[str(optimizer)].reads}
+    there = [OPTIMIZERS[name] for name in map(str, optimizers) if name in OPTIMIZERS]
+    read = {name for optimizer in there for name in optimizer.reads}
     for key in space:
         if key in known - read:
             yield Fault((*_SPACE, key), f"is not read by the optimizer {train.optimizer}")

@@ -1,6 +1,7 @@
 """A dataset as other processes open it: its arrays stay in files, which all of them map."""
 
 import mmap
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,27 @@ class Block:
     def open(self) -> NDArray[Any]:
         """The array, a read-only map. DataError where the file is gone or was changed."""
         try:
-            stat = self.path.stat()
-            if (stat.st_size, stat.st_mtime_ns) == (self.size, self.changed):
+            if self.unchanged():
                 found = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
                 return np.asarray(found)
             reason = "it was changed"
         except (OSError, ValueError) as error:
             reason = str(error)
-        raise DataError(
+        raise self._spoilt(reason)
+
+    def unchanged(self) -> bool:
+        """Whether the file is as it was; OSError where it is gone."""
+        stat = self.path.stat()
+        return (stat.st_size, stat.st_mtime_ns) == (self.size, self.changed)
+
+    def verify(self) -> None:
+        """DataError where it was changed; one that is gone is still there for who maps it."""
+        with suppress(FileNotFoundError):
+            if not self.unchanged():
+                raise self._spoilt("it was changed")
+
+    def _spoilt(self, reason: str) -> DataError:
+        return DataError(
             f"{self.path}: must stay as it is while trials train on it, got: {reason}; "
             "leave it alone and run the command again"
         )
@@ -85,6 +99,13 @@ class Shared:
         )
         assert train is not None and validation is not None
         return Dataset(train=train, validation=validation, test=test, **self.rest)
+
+
+def mapped_files(dataset: Dataset) -> list[Block]:
+    """The files that the rows of `dataset` are read from as they are needed, as they are now."""
+    splits = [rows for rows in (dataset.train, dataset.validation, dataset.test) if rows]
+    bases = {id(rows.base): rows.base for rows in splits}
+    return [block for base in bases.values() if (block := _located(base))]
 
 
 class _Blocks:
