@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import measure
 
-NAMES = ("core", "search", "memory", "startup", "jobs", "mixed", "wide_net", "scale")
+NAMES = ("core", "parts", "search", "memory", "startup", "jobs", "mixed", "wide_net", "scale")
 # No peers needed, two minutes together.
 SHORT: tuple[tuple[str, ...], ...] = (
     ("startup",),

@@ -191,7 +191,7 @@ def options_of(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--nets", nargs="+", type=sizes_of, default=list(map(sizes_of, NETS)))
     parser.add_argument("--batches", nargs="+", type=measure.positive, default=list(BATCHES))
     parser.add_argument("--cohorts", nargs="+", type=measure.positive, default=list(COHORTS))
-    parser.add_argument("--places", nargs="+", choices=PLACES, default=["1 core", "2 threads"])
+    parser.add_argument("--places", nargs="+", choices=PLACES, default=["1 core", "2 processes"])
     parser.add_argument("--least", type=float, default=0.2, help="seconds of each timing")
     return parser.parse_args(argv)
 

@@ -134,7 +134,7 @@ def document(
 ) -> dict[str, Any]:  # fmt: skip
     """All of a benchmark: facts, single readings, medians, and the tables drawn from these."""
     middle = medians(readings)
-    given = {key: str(v) if isinstance(v, Path) else v for key, v in vars(options).items()}
+    given = {key: v.name if isinstance(v, Path) else v for key, v in vars(options).items()}
     given.pop("out", None)
     return {
         "name": name, "title": title, "facts": facts(), "options": given,
@@ -208,7 +208,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         parts += [table.note] if table.note else []
     rounds = result["rounds"]
     quick = "" if rounds >= ENOUGH else " (a quick run, not to be quoted)"
-    parts.append(f"Medians of {rounds} alternating rounds{quick}; {machine(result['facts'])}.")
+    basis = result.get("basis") or f"Medians of {rounds} alternating rounds{quick}"
+    parts.append(f"{basis}; {machine(result['facts'])}.")
     return "\n\n".join(parts) + "\n"
 
 

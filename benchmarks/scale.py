@@ -5,41 +5,38 @@ and late in the stage. Invented trials through the store: recording the last of 
 each command takes on them, in a process of its own: seconds, and peak memory.
 """
 
-from hpsearch.blas import prepare
+from benchmarks import measure  # first: it sets the threads  # isort: skip
 
-prepare()
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import statistics  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable, Sequence  # noqa: E402
-from dataclasses import replace  # noqa: E402
-from itertools import pairwise  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import numpy as np
 
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from hpsearch import runner as running  # noqa: E402
-from hpsearch.config.dump import dump  # noqa: E402
-from hpsearch.config.find import bundled, find  # noqa: E402
-from hpsearch.config.load import load  # noqa: E402
-from hpsearch.config.schema import Config  # noqa: E402
-from hpsearch.data import Dataset, Source  # noqa: E402
-from hpsearch.data import load as load_data  # noqa: E402
-from hpsearch.settings import search_settings  # noqa: E402
-from hpsearch.stages import search  # noqa: E402
-from hpsearch.stages.context import Context  # noqa: E402
-from hpsearch.store import RunStore  # noqa: E402
-from hpsearch.training import Watch  # noqa: E402
-from hpsearch.trial import Curves, Status, TrialResult, TrialSpec  # noqa: E402
-from hpsearch.verdict import Document  # noqa: E402
+from hpsearch import dispatch
+from hpsearch.config.dump import dump
+from hpsearch.config.find import bundled, find
+from hpsearch.config.load import load
+from hpsearch.config.schema import Config
+from hpsearch.data import Dataset, Source
+from hpsearch.data import load as load_data
+from hpsearch.runner import Runner
+from hpsearch.settings import search_settings
+from hpsearch.stages import search
+from hpsearch.stages.context import Context
+from hpsearch.store import RunStore
+from hpsearch.training import Watch
+from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
+from hpsearch.verdict import Document
 
 COHORT = 50
 EPOCHS, LOSSES = 20, 300
@@ -92,7 +89,7 @@ def overhead(root: Path, trials: int) -> Measured:
     """
     config, data = digits(root, trials)
     spans: list[tuple[dict[str, float], dict[str, float], int]] = []  # began, ended, trials
-    train = running.train_cohort
+    train = dispatch.train_cohort
 
     def timed(task: Any, *args: Any, **kwargs: Any) -> list[TrialResult]:
         began = now()
@@ -100,16 +97,16 @@ def overhead(root: Path, trials: int) -> Measured:
         spans.append((began, now(), len(results)))
         return results
 
-    running.train_cohort = timed
+    dispatch.train_cohort = timed
     try:
-        work = running.Runner(
+        work = Runner(
             config, RunStore(root, config.name), Silent(), load=lambda: data, jobs=1, watch=Watch()
         )
         began = now()
         work.search("coarse")
         ended = now()
     finally:
-        running.train_cohort = train
+        dispatch.train_cohort = train
     clocks = {name: _shares(name, spans, ended[name] - began[name], trials) for name in CLOCKS}
     return {"trials": trials, **clocks}
 
@@ -216,15 +213,18 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def table(sizes: Sequence[Measured]) -> Table:
+def table(real: Measured, sizes: Sequence[Measured]) -> measure.Table:
     """One column per number of trials."""
-    shown = Table("", *(f"{size['trials']:,} trials" for size in sizes), box=None)
-    for key, title in (("plan_us", "plan, us per trial"), ("record_us", "record, us per trial")):
-        shown.add_row(title, *(f"{size[key]:.0f}" for size in sizes))
+    rows = [
+        [title, *(f"{size[key]:.0f}" for size in sizes)]
+        for key, title in (("plan_us", "plan, us a trial"), ("record_us", "record, us a trial"))
+    ]
     for name in COMMANDS:
         found = [size["commands"][name] for size in sizes]
-        shown.add_row(name, *(f"{f['seconds']:.2f} s, {f['peak_mb']:.0f} MB" for f in found))
-    return shown
+        rows.append([name, *(f"{f['seconds']:.2f} s, {f['peak_mb']:.0f} MB" for f in found)])
+    columns = ["invented trials", *(f"{size['trials']:,}" for size in sizes)]
+    note = ". ".join(sentence(real, clock) for clock in CLOCKS) + "."
+    return measure.Table("What many trials cost", columns, rows, note)
 
 
 def sentence(real: Measured, clock: str) -> str:
@@ -242,17 +242,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=1000, help="real trials (the target: 5000)")
     parser.add_argument("--sizes", type=int, nargs="*", default=[100, 1000, 10_000])
     parser.add_argument("--large", action="store_true", help="100,000 invented trials too")
-    parser.add_argument("--out", type=Path, help="a JSON file")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: results/")
     given = parser.parse_args(argv)
     sizes = [*given.sizes, 100_000] if given.large else given.sizes
     with tempfile.TemporaryDirectory() as folder:
         real = overhead(Path(folder) / "real", given.trials)
         measured = [commands(Path(folder) / str(size), size) for size in sizes]
-    console = Console(width=100, highlight=False)
-    console.print(table(measured), *(sentence(real, clock) for clock in CLOCKS), sep="\n")
-    if given.out:
-        text = json.dumps({"overhead": real, "sizes": measured}, indent=1)
-        given.out.write_text(text + "\n", "utf-8")
+    document = {
+        "name": "scale", "title": "scale", "facts": measure.facts(), "rounds": 1,
+        "basis": "Medians over the trials of one run",
+        "measured": {"overhead": real, "sizes": measured},
+        "tables": [table(real, measured)._asdict()],
+    }  # fmt: skip
+    measure.finish(document, given.out or measure.RESULTS)
 
 
 if __name__ == "__main__":

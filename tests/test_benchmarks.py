@@ -96,7 +96,7 @@ def test_a_miniature_of_core(tmp_path, capsys):
     small = ["--rounds", "1", "--nets", "8-5-3", "--batches", "16", "--cohorts", "1", "4"]
     assert core.main([*small, "--least", "0.01", "--out", str(tmp_path)]) == 0
     made = json.loads((tmp_path / "core.json").read_text("utf-8"))
-    places = ["1 core", "2 threads"]
+    places = ["1 core", "2 processes"]
     for place in places:
         assert {f"sgemm, {place}", f"8-5-3, batch 16, K 4, {place}"} <= set(made["medians"])
     assert all(reading["rate"] > 0 for many in made["readings"].values() for reading in many)
