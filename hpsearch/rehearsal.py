@@ -34,8 +34,10 @@ class Rehearsal:
         return {**head, "estimated_seconds": round(self.seconds, 2)}
 
     def view(self) -> RenderableType:
+        if not self.specs:
+            return Text(f"{self.stage}: all its trials are done, none is left to train")
         table = Table(box=None, pad_edge=False)
-        names = list(self.specs[0].hparams) if self.specs else []
+        names = list(self.specs[0].hparams)
         for column in ("trial", *names):
             table.add_column(column, justify="right")
         for spec in self.specs[:SHOWN]:

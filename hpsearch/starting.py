@@ -22,11 +22,19 @@ def write_template(directory: Path, *, data: Path | None, target: str | None, fo
     if target is not None and data is None:
         raise UsageError(f"--target {target}: needs --data FILE, the table it is a column of")
     if data is not None:
-        if source_of(data) == "csv":  # a wrong column is best heard of now
-            load(Source("csv", data, target), center="none", scale="none")
+        _try(data, target)
         # paths in a config count from its own folder
         data = Path(os.path.relpath(data, directory))
     text = template(directory.resolve().name, data=data, target=target)
     write_atomically(path, text.encode())
     write_atomically(directory / SCHEMA, dumps(json_schema()).encode())
     return path
+
+
+def _try(data: Path, target: str | None) -> None:
+    """What cannot be read is best heard of now: a wrong column of a table, a misnamed array."""
+    source = source_of(data)
+    if target is not None and source != "csv":
+        raise UsageError(f"--target {target}: is for a CSV file, {data} is read as {source}")
+    if source == "csv" or data.suffix == ".npy":
+        load(Source(source, data, target), center="none", scale="none")

@@ -364,3 +364,16 @@ def test_a_signal_stops_cleanly_and_keeps_what_is_finished(tmp_path, number, cod
     assert 0 < len(kept) < 400
     assert all(json.loads(path.read_text())["status"] for path in kept)
     assert (trials.parent / "trials.csv").read_text().count("\n") == len(kept) + 1
+
+
+def test_init_refuses_what_the_next_command_would(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((4, 2), np.float32))
+    for words, said in (
+        (["--target", "label"], "--target label: is for a CSV file"),
+        ([], "must be named x.npy"),
+    ):
+        found = CliRunner().invoke(
+            app, ["init", str(tmp_path), "--data", str(tmp_path / "a.npy"), *words]
+        )
+        assert found.exit_code == 2 and said in found.output
+    assert not (tmp_path / "hpsearch.yaml").exists()

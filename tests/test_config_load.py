@@ -120,7 +120,7 @@ def test_path_then_run_then_bundled(write, tmp_path):
     assert taken("digits") == ("runs/digits/config.yaml", "digits", "")
     assert taken("./a.yaml") == ("./a.yaml", "a", "")
     assert taken("spiral") == (str(bundled()["spiral"]), "spiral", "")
-    assert taken(None)[2].endswith("taking the bundled digits")
+    assert taken(None)[2].endswith("taking the bundled config digits")
     write("seed: 4", "hpsearch.yaml")
     shown, name, note = taken(None)
     assert (shown, name) == ("hpsearch.yaml", run_name(tmp_path.name))

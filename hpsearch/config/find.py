@@ -64,7 +64,8 @@ def _default(cwd: Path) -> Found:
         return _noted(found, f"no CONFIG given: taking ./{DEFAULT}")
     found = _bundled("digits", cwd)
     assert found is not None
-    return _noted(found, f"no CONFIG given and no ./{DEFAULT} here: taking the bundled digits")
+    nothing = f"no CONFIG given and no ./{DEFAULT} here"
+    return _noted(found, f"{nothing}: taking the bundled config digits")
 
 
 def _noted(found: Found, note: str) -> Found:
