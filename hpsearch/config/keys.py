@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from hpsearch.config.schema import SEARCHABLE, Config, Section
+from hpsearch.config.schema import SEARCHABLE, Config
+from hpsearch.config.section import Section
 from hpsearch.config.suggest import distance, nearest, reach
 from hpsearch.config.yaml12 import KeyPath
 from hpsearch.search.space import ZeroOr

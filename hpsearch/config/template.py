@@ -6,7 +6,8 @@ from typing import Any
 
 from hpsearch.config.dump import flow
 from hpsearch.config.find import run_name
-from hpsearch.config.schema import SEARCHABLE, Config, Section
+from hpsearch.config.schema import SEARCHABLE, Config
+from hpsearch.config.section import Section
 
 SCHEMA_FILE = "hpsearch.schema.json"
 HEAD = f"""\

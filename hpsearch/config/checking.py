@@ -1,0 +1,58 @@
+"""The config's checking stages: what they look at, and every threshold of their checks."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hpsearch.config.kinds import Count, Fraction, NotNegative, Rate, Rates
+from hpsearch.config.section import Section, key
+
+
+class Audit(Section):
+    """Thresholds of the data audit."""
+
+    scale_ratio: Rate = key(100.0, "largest over smallest feature scale that goes unremarked")
+    class_ratio: Rate = key(10.0, "largest over smallest class that goes unremarked")
+    class_perplexity: Fraction = key(0.5, "least effective share of the classes")
+    duplicates_warn: Fraction = key(0.01, "share of duplicate rows that warns")
+    duplicates_fail: Fraction = key(0.05, "share of duplicate rows that fails")
+
+
+class Sanity(Section):
+    """Thresholds of the sanity checks; losses are in units of log C."""
+
+    examples: Count = key(500, "rows the checks look at")
+    initializations: Count = key(20, "draws of the initial weights")
+    wiring_tolerance: Rate = key(0.02, "of the loss with zero weights, about log C")
+    initial_loss_low: Rate = key(0.9, "an initial loss below it fails")
+    initial_loss_warn: Rate = key(2.0, "an initial loss above it warns")
+    initial_loss_fail: Rate = key(4.0, "an initial loss above it fails")
+    penalty_warn: Rate = key(0.5, "share of the penalty in the loss that warns")
+    gradient_warn: Rate = key(1e-4, "relative error of the gradient that warns")
+    gradient_fail: Rate = key(1e-2, "relative error of the gradient that fails")
+    symmetry: Rate = key(0.95, "alikeness of hidden units that fails")
+    dead_warn: Fraction = key(0.1, "share of dead units that warns")
+    dead_fail: Fraction = key(0.5, "share of dead units that fails")
+    baseline_iterations: Annotated[int, Field(ge=20, le=10**6)] = key(
+        100, "minibatches of the zero-input baseline"
+    )
+    baseline_errors: Rate = key(3.0, "standard errors by which inputs must help")
+
+
+class Overfit(Section):
+    """Learning a handful of examples by heart."""
+
+    examples: Annotated[int, Field(ge=2, le=10_000)] = key(20, "rows to learn by heart")
+    epochs: Count = key(200, "how long to try")
+    learning_rates: Rates = key(
+        (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4), "the rates to try, all at once"
+    )
+    loss: Rate = key(0.02, "the loss that counts as learnt, in units of log C")
+
+
+class Sweep(Section):
+    """The learning-rate sweep before the search."""
+
+    learning_rates: Rates = key((1e-1, 1e-2, 1e-3, 1e-4), "the rates to compare")
+    iterations: Annotated[int, Field(ge=20, le=10**6)] = key(100, "minibatches for each rate")
+    weight_decay: NotNegative = key(1e-5, "the L2 penalty during the sweep")
