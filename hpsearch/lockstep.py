@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from hpsearch.data import Dataset, Rows
 from hpsearch.nn.activations import Array
-from hpsearch.nn.losses import mean_rows, softmax_cross_entropy
-from hpsearch.nn.mlp import Tape, backward, forward
+from hpsearch.nn.dropout import Dropout
+from hpsearch.nn.losses import LOSSES, mean_rows
+from hpsearch.nn.mlp import Tape, backward, follow, forward
 from hpsearch.nn.net import initialize
 from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates
 from hpsearch.nn.params import Memory
@@ -41,14 +42,16 @@ class Lockstep:
         self.net, self.dtype, self.t = specs[0].net, dtype, 0
         self.optimizer = OPTIMIZERS[specs[0].optimizer]
         self.schedule = SCHEDULES[specs[0].schedule]
+        self.loss = LOSSES[specs[0].loss].rows
         flat = np.stack([initialize(s.net, np.random.default_rng([s.seed, 1])) for s in specs])
         self.memory = Memory(self.net, flat.astype(dtype), slots=self.optimizer.slots)
         self.base = CohortRates(
             *(np.array([getattr(s.rates, name) for s in specs]) for name in CohortRates._fields)
         )
+        self.dropout = Dropout(self.base.dropout, [(s.seed, 2) for s in specs])
         self.update_ratio = np.zeros(len(specs))
         self._ready: tuple[CohortRates | None, list[Array]] = (None, [])
-        self._tapes: dict[int, Tape] = {}
+        self._tapes: dict[tuple[int, bool], Tape] = {}
 
     @property
     def size(self) -> int:
@@ -69,12 +72,14 @@ class Lockstep:
 
         With `measure`, `update_ratio` is set to |update| / |weights| of this step.
         """
-        memory, tape, inputs = self.memory, self._tape(len(y)), batch(x)
+        memory, tape, inputs = self.memory, self._tape(len(y), train=True), batch(x)
+        self.dropout.draw(tape.masks)
         before = [w.copy() for w in memory.params.weights] if measure else None
         logits = forward(self.net, memory.params, inputs, tape)
-        losses = softmax_cross_entropy(logits, y, gradient=True)
+        losses = self.loss(logits, y, self._smoothing(), gradient=True)
         backward(self.net, memory.params, memory.grads, inputs, tape)
         self.t += 1
+        follow(memory.params, tape, self.t)
         self.optimizer.apply(memory, self._prepared(self.rates(epoch)))
         if self.t % FLUSH == 0:
             memory.flush()
@@ -91,6 +96,7 @@ class Lockstep:
         """Trials outside `mask` (K,) leave; the others' arrays close ranks."""
         self.memory.keep(mask)
         self.base = CohortRates(*(rate[mask] for rate in self.base))
+        self.dropout.keep(mask)
         self.update_ratio = self.update_ratio[mask]
         self._tapes.clear()
 
@@ -103,9 +109,9 @@ class Lockstep:
             part = slice(start, start + CHUNK)
             x, y = data.batch(rows, part, self.dtype), rows.y[part]
             inputs = batch(np.zeros_like(x) if zero else x)
-            logits = forward(self.net, self.memory.params, inputs, self._tape(len(y)))
+            logits = forward(self.net, self.memory.params, inputs, self._tape(len(y), train=False))
             right += _correct(logits, y) @ one_hot[y]
-            loss += mean_rows(softmax_cross_entropy(logits, y)) * len(y)
+            loss += mean_rows(self.loss(logits, y)) * len(y)
         recall = right[:, counts > 0] / counts[counts > 0]
         balanced = np.array([row.mean() for row in recall])
         return Scores(loss / len(rows.y), right.sum(axis=1) / len(rows.y), balanced)
@@ -115,10 +121,16 @@ class Lockstep:
         layers = zip(self.memory.params.weights, before, strict=True)
         return np.asarray(np.max([_ratio(w - was, was) for w, was in layers], axis=0))
 
-    def _tape(self, rows: int) -> Tape:
-        if rows not in self._tapes:
-            self._tapes[rows] = Tape.for_(self.net, self.size, rows, self.dtype)
-        return self._tapes[rows]
+    def _smoothing(self) -> Array | None:
+        return self.base.label_smoothing if self.base.label_smoothing.any() else None
+
+    def _tape(self, rows: int, *, train: bool) -> Tape:
+        if (rows, train) not in self._tapes:
+            tape = Tape.for_(self.net, self.size, rows, self.dtype, train=train)
+            if train and self.dropout.active:
+                tape = tape.with_masks(tuple(np.ones_like(a) for a in tape.a[:-1]))
+            self._tapes[rows, train] = tape
+        return self._tapes[rows, train]
 
 
 def _correct(logits: Array, y: NDArray[np.int64]) -> NDArray[np.bool_]:

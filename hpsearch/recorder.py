@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hpsearch.lockstep import Lockstep, Scores
 from hpsearch.nn.activations import Array
+from hpsearch.nn.losses import LOSSES
 from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
 
 # Times the first loss (CS231n lecture 6: "if the cost is ever > 3 * original cost"), or times
@@ -35,6 +36,7 @@ class Recorder:
         self._smooth = np.zeros(len(specs))
         self._epoch_loss = np.zeros(len(specs))
         self._epoch_rows = 0
+        self._indifferent = LOSSES[specs[0].loss].indifferent(specs[0].net.sizes[-1])
         self._lost: dict[int, tuple[int, str]] = {}
         self._best_epoch: list[int | None] = [None] * len(specs)
         self._best_weights: list[Array | None] = [None] * len(specs)
@@ -47,7 +49,7 @@ class Recorder:
         self._epoch_loss += loss * rows
         self._epoch_rows += rows
         if step == 1:
-            self._first = np.fmax(loss, math.log(self.specs[0].net.sizes[-1]))
+            self._first = np.fmax(loss, self._indifferent)
         self._smooth *= SMOOTHING
         self._smooth += (1 - SMOOTHING) * loss
         limit = DIVERGED * (1 - SMOOTHING**step)

@@ -23,6 +23,7 @@ from hpsearch.data import Dataset
 from hpsearch.data.sharing import mapped_files
 from hpsearch.dispatch import Dispatch
 from hpsearch.errors import ConfigError, GateError, HostError
+from hpsearch.nn.folding import fold
 from hpsearch.settings import (
     check_settings,
     differences,
@@ -31,7 +32,7 @@ from hpsearch.settings import (
     space_differences,
 )
 from hpsearch.stages import CHECKS, gates, search
-from hpsearch.stages.context import Context, Round, Stage
+from hpsearch.stages.context import Context, Round, Stage, net_of
 from hpsearch.store import RunStore
 from hpsearch.training import Watch
 from hpsearch.trial import Status, TrialResult
@@ -272,10 +273,11 @@ class Runner:
     def model(self, result: TrialResult) -> dict[str, Any]:
         """What is needed to use a trial's weights: arrays by name."""
         model, _ = self.config.with_hparams(dict(result.hparams))
+        assert result.weights is not None
+        net, weights = fold(net_of(model, self.data), result.weights)
         return {
-            "weights": result.weights,
-            "sizes": np.array((self.data.inputs, *model.hidden, self.data.n_classes)),
-            "activation": np.array(model.activation),
+            "weights": weights, "sizes": np.array(net.sizes),
+            "activation": np.array(net.activation), "normalization": np.array(net.normalization),
             "shift": self.data.preprocess.shift, "factor": self.data.preprocess.factor,
             "classes": np.array(self.data.classes), "features": np.array(self.data.features),
         }  # fmt: skip

@@ -56,6 +56,8 @@ class Rates:
     epsilon: float = 1e-8
     decay_factor: float = 1.0
     decay_epochs: float = 1.0
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
 
 
 assert {f.name for f in fields(Rates)} == set(RATES)
@@ -79,6 +81,7 @@ class TrialSpec:
     optimizer: str
     budget: Budget
     schedule: str = "constant"
+    loss: str = "softmax"
     metric: str = "val_accuracy"
     hparams: Mapping[str, Value] = field(default_factory=dict)
     view: View = View()
@@ -87,8 +90,9 @@ class TrialSpec:
     @property
     def shape(self) -> tuple[Any, ...]:
         return (
-            self.stage, self.net.sizes, self.net.activation, self.optimizer, self.batch_size,
-            self.schedule, self.metric, self.budget, self.order_seed, self.view, self.evaluate,
+            self.stage, self.net.sizes, self.net.activation, self.net.normalization,
+            self.optimizer, self.batch_size, self.schedule, self.loss, self.metric, self.budget,
+            self.order_seed, self.view, self.evaluate, self.rates.label_smoothing > 0,
         )  # fmt: skip
 
     def steps(self, rows: int) -> int:

@@ -67,7 +67,7 @@ FAULTS = {
     "got true",
     "data: {preprocess: {whiten: ^zca}}": "data.preprocess.whiten: not offered yet: only none, "
     'got "zca"',
-    "model: {dropout: ^0.5}": "model.dropout: not offered yet: only 0, got 0.5",
+    "model: {dropout: ^1.0}": "model.dropout: must be below 1, got 1.0",
     "model: {hidden: [50, ^0]}": "model.hidden[1]: must be at least 1, got 0",
     "model: {hidden: ^0}": "model.hidden: must be at least 1, got 0",
     "model: {hidden: ^a}": 'model.hidden: must be a list, got "a"',
@@ -112,11 +112,12 @@ SPACE_FAULTS = {
     "init: {uniform: ^[1, 2]}": "init.uniform: init is chosen by its name: use choice",
     "optimizer: {choice: [sgd, ^adagrda]}": "optimizer.choice[1]: must be one of sgd, momentum, "
     'nesterov, adam, got "adagrda"',
-    "activation: {choice: [relu, ^tahn]}": "activation.choice[1]: must be one of relu, tanh, "
-    'sigmoid, got "tahn": did you mean "tanh"?',
+    "activation: {choice: [relu, ^tahn]}": "activation.choice[1]: must be one of relu, "
+    "leaky_relu, prelu, elu, selu, gelu, maxout, tanh, sigmoid, "
+    'got "tahn": did you mean "tanh"?',
     "init_scale: {choice: [^{a: 1}]}": "init_scale.choice[0]: must be true or false, a number, "
     "text or a list of whole numbers, got {a: 1}",
-    "dropout: {uniform: [0, ^0.5]}": "dropout.uniform[1]: not offered yet: only 0, got 0.5",
+    "dropout: {uniform: [0, ^1.5]}": "dropout.uniform[1]: must be below 1, got 1.5",
 }
 IN_SPACE = {
     f"search:\n  space:\n    {text}": "search.space" + (": " if text[0] == "^" else ".") + said

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from hpsearch.executors import executor
 from hpsearch.lockstep import FLUSH, Lockstep, _correct
 from hpsearch.nn import products
 from hpsearch.nn.activations import ACTIVATIONS
+from hpsearch.nn.losses import LOSSES
 from hpsearch.nn.net import Net, initialize
+from hpsearch.nn.normalization import NORMALIZATIONS
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
 from hpsearch.training import Watch, train_cohort
@@ -27,10 +30,14 @@ DIGITS = load(Source("digits"), center="feature", scale="standard")
 SPIRAL = load(Source("spiral"), center="none", scale="none")
 
 
-def spec(number, rate, *, data=DIGITS, hidden=(20,), activation="relu", **changes):
+def spec(
+    number, rate, *, data=DIGITS, hidden=(20,), activation="relu", normalization="none", **changes
+):
     given = {
         "stage": "coarse", "seed": 77 + number, "order_seed": 3, "batch_size": 100,
-        "net": Net((data.inputs, *hidden, data.n_classes), activation), "optimizer": "momentum",
+        "net": Net((data.inputs, *hidden, data.n_classes), activation, "xavier",
+                   normalization=normalization),
+        "optimizer": "momentum",
         "rates": Rates(rate, 1e-3, decay_factor=0.7, decay_epochs=1.5), "budget": Budget(2),
     }  # fmt: skip
     return TrialSpec(id=number, **{**given, **changes})
@@ -55,6 +62,7 @@ RATES = st.builds(
     beta2=st.floats(0.5, 0.9999),
     decay_factor=st.floats(0.1, 1),
     decay_epochs=st.floats(0.3, 3),
+    dropout=st.sampled_from([0.0, 0.0, 0.1, 0.5, 0.9]),
 )
 
 
@@ -66,21 +74,27 @@ RATES = st.builds(
     optimizer=st.sampled_from(sorted(OPTIMIZERS)),
     activation=st.sampled_from(sorted(ACTIVATIONS)),
     schedule=st.sampled_from(sorted(SCHEDULES)),
+    normalization=st.sampled_from(["none", *NORMALIZATIONS]),
+    loss=st.sampled_from(sorted(LOSSES)),
+    smoothing=st.sampled_from([0.0, 0.1]),
     hidden=st.sampled_from([(), (1,), (20,), (13, 7), (50, 33)]),
     batch=st.sampled_from([1437, 718, 359, 204, 100, 37]),  # the last minibatch: 1, 3, 5, 9 rows
     on_digits=st.booleans(),
 )
 def test_alone_or_in_company(
-    company, watched_rates, position, optimizer, activation, schedule, hidden, batch, on_digits
+    company, watched_rates, position, optimizer, activation, schedule, normalization, loss,
+    smoothing, hidden, batch, on_digits,
 ):
     """Rates up to 1000 make neighbours diverge at any step: dropping them must not show. Nor
     must anything else in which they differ: decay (also none at all), momentum, schedule.
     """
     data = DIGITS if on_digits else SPIRAL
     shape = {"optimizer": optimizer, "activation": activation, "schedule": schedule,
-             "hidden": hidden, "batch_size": batch, "data": data}  # fmt: skip
-    specs = [spec(n, 0.0, rates=rates, **shape) for n, rates in enumerate(company)]
-    watched = spec(99, 0.0, rates=watched_rates, **shape)
+             "hidden": hidden, "batch_size": batch, "data": data, "loss": loss,
+             "normalization": normalization}  # fmt: skip
+    smoothed = [replace(r, label_smoothing=smoothing) for r in (*company, watched_rates)]
+    specs = [spec(n, 0.0, rates=rates, **shape) for n, rates in enumerate(smoothed[:-1])]
+    watched = spec(99, 0.0, rates=smoothed[-1], **shape)
     specs.insert(min(position, len(specs)), watched)
     together = {r.id: r for r in train(specs, data)}
     assert bits(together[99]) == bits(train([watched], data)[0])

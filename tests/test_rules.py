@@ -24,7 +24,7 @@ from hpsearch.errors import GateError, HostError
 from hpsearch.executors import as_finished
 from hpsearch.lockstep import Lockstep, Scores
 from hpsearch.nn import gradcheck, optimizers
-from hpsearch.nn.params import Memory
+from hpsearch.nn.net import Tensor
 from hpsearch.recorder import Recorder
 from hpsearch.search.space import write_space
 from hpsearch.settings import check_settings, differences, search_settings, space_differences
@@ -402,13 +402,13 @@ def checked(tmp_path, digits, *overrides):
 
 @pytest.mark.parametrize("share, verdict", [(1.0, "pass"), (0.0, "fail")])
 def test_the_gradient_of_the_decay_is_checked(tmp_path, digits, monkeypatch, share, verdict):
-    plain = gradcheck.loss_and_gradient
+    plain = gradcheck.Objective.loss_and_gradient
 
-    def partly(net, flat, x, labels, weight_decay):
-        loss, _ = plain(net, flat, x, labels, weight_decay)
-        return loss, plain(net, flat, x, labels, share * weight_decay)[1]
+    def partly(objective, flat):
+        less = replace(objective, weight_decay=share * objective.weight_decay)
+        return plain(objective, flat)[0], plain(less, flat)[1]
 
-    monkeypatch.setattr(gradcheck, "loss_and_gradient", partly)
+    monkeypatch.setattr(gradcheck.Objective, "loss_and_gradient", partly)
     assert checked(tmp_path, digits, "train.weight_decay=1")["gradient-check"] == verdict
 
 
@@ -422,8 +422,7 @@ def _forget(monkeypatch):
 
 
 def _decay_biases(monkeypatch):
-    everything = property(lambda memory: [True] * len(memory.tensors))
-    monkeypatch.setattr(Memory, "decaying", everything)
+    monkeypatch.setattr(Tensor, "decays", property(lambda tensor: True))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from hpsearch.config.schema import SEARCHABLE
 from hpsearch.data import Rows
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.initializers import INITIALIZERS
+from hpsearch.nn.losses import LOSSES
+from hpsearch.nn.normalization import NORMALIZATIONS
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
 from hpsearch.search.space import parse_space
@@ -264,7 +266,10 @@ def test_a_stages_schedule_goes_over_that_of_train(context, stage, changes, sche
     assert search.spec_of(context(stage, *changes), 0, {}).schedule == schedule
 
 
-NAMES = sorted({*ACTIVATIONS, *INITIALIZERS, *OPTIMIZERS, *SCHEDULES})
+NAMES = sorted({
+    *ACTIVATIONS, *INITIALIZERS, *OPTIMIZERS, *SCHEDULES, *LOSSES, *NORMALIZATIONS, "none",
+    "zero", "log_prior",
+})  # fmt: skip
 OFFERED = [
     key for key, section in SEARCHABLE.items()
     if section.model_fields[key].description != "not offered yet"

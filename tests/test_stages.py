@@ -15,7 +15,6 @@ from hpsearch.data import load as load_data
 from hpsearch.nn import losses
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.stages import CHECKS, RECIPE, data, overfit, sanity, search, sweep
-from hpsearch.stages import probe as probe_module
 from hpsearch.stages.context import Context, Round, seed
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Curves, Status, TrialResult
@@ -176,22 +175,27 @@ def test_strong_decay_is_warned_of(tmp_path, digits):
     )
 
 
+plain = losses.softmax_cross_entropy
+
+
+def with_loss(monkeypatch, rows):
+    """Another function in place of softmax and cross-entropy, wherever it is used."""
+
+    def stand_in(logits, labels, smoothing=None, *, gradient=False):
+        return rows(logits, labels, smoothing, gradient)
+
+    softmax = losses.LOSSES["softmax"]
+    monkeypatch.setitem(losses.LOSSES, "softmax", softmax._replace(rows=stand_in))
+
+
 def test_labels_known_before_training_are_noticed(tmp_path, digits, monkeypatch):
-    plain = losses.softmax_cross_entropy
-    monkeypatch.setattr(
-        probe_module, "softmax_cross_entropy", lambda logits, y: plain(logits, y) * 0.3
-    )
+    with_loss(monkeypatch, lambda logits, y, s, gradient: plain(logits, y) * 0.3)
     found = sane(tmp_path, digits)
     assert found["wiring"] == "fail" and found["initial-loss"] == "fail"
 
 
 def test_a_summed_loss_is_diagnosed(tmp_path, digits, monkeypatch):
-    plain = losses.softmax_cross_entropy
-
-    def summed(logits, y):
-        return plain(logits, y) * len(y)
-
-    monkeypatch.setattr(probe_module, "softmax_cross_entropy", summed)
+    with_loss(monkeypatch, lambda logits, y, s, gradient: plain(logits, y) * len(y))
     document = conclude(sanity.STAGE, Context(config(tmp_path), digits, "sanity"))
     wiring = next(c for c in document.checks if c.name == "wiring")
     assert wiring.verdict == "fail" and "summed" in wiring.message
@@ -200,8 +204,9 @@ def test_a_summed_loss_is_diagnosed(tmp_path, digits, monkeypatch):
 def test_a_wrong_gradient_fails_the_gradient_check(tmp_path, digits, monkeypatch):
     relu = ACTIVATIONS["relu"]
 
-    def wrong(grad, a):
+    def wrong(grad, z, a, slope):
         grad *= 0.5 * (a > 0)
+        return grad
 
     monkeypatch.setitem(ACTIVATIONS, "relu", relu._replace(backward=wrong))
     assert sane(tmp_path, digits)["gradient-check"] == "fail"
@@ -240,17 +245,13 @@ def test_overfit_names_what_is_wrong(tmp_path, digits, diagnosis, overrides):
 
 
 def test_overfit_sees_a_gradient_of_the_wrong_sign(tmp_path, digits, monkeypatch):
-    from hpsearch import lockstep
-
-    plain = lockstep.softmax_cross_entropy
-
-    def uphill(logits, labels, *, gradient=False):
+    def uphill(logits, labels, smoothing, gradient):
         found = plain(logits, labels, gradient=gradient)
         if gradient:
             logits *= -1
         return found
 
-    monkeypatch.setattr(lockstep, "softmax_cross_entropy", uphill)
+    with_loss(monkeypatch, uphill)
     assert learnt(tmp_path, digits).diagnosis == "rises"
 
 

@@ -16,6 +16,8 @@ from pydantic_core import PydanticCustomError
 
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.initializers import INITIALIZERS
+from hpsearch.nn.losses import LOSSES
+from hpsearch.nn.normalization import NORMALIZATIONS
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
 
@@ -41,12 +43,6 @@ def one_of(names: Iterable[str]) -> tuple[AfterValidator, WithJsonSchema]:
         return name
 
     return AfterValidator(check), WithJsonSchema({"type": "string", "enum": allowed})
-
-
-def _only_zero(value: float) -> float:
-    if value != 0:
-        raise PydanticCustomError("not_offered", "only {only}", {"only": "0"})
-    return value
 
 
 def _as_list(widths: object) -> object:
@@ -89,7 +85,8 @@ SharesOrNone = Annotated[
     rule("must be 0 for none, a fraction below 1, a number of rows, or a file or folder"),
 ]
 Activation = Annotated[str, *one_of(ACTIVATIONS)]
-Init = Annotated[str, *one_of(INITIALIZERS)]
+Init = Annotated[str, *one_of(["auto", *INITIALIZERS])]
+Loss = Annotated[str, *one_of(LOSSES)]
+Normalization = Annotated[str, *one_of(["none", *NORMALIZATIONS])]
 Optimizer = Annotated[str, *one_of(OPTIMIZERS)]
 Schedule = Annotated[str, *one_of(SCHEDULES)]
-Off = Annotated[float, AfterValidator(_only_zero)]

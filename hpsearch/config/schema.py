@@ -14,9 +14,10 @@ from hpsearch.config.kinds import (
     Init,
     Key,
     Keys,
+    Loss,
     Name,
+    Normalization,
     NotNegative,
-    Off,
     Optimizer,
     Place,
     Rate,
@@ -71,22 +72,30 @@ class Data(Section):
 
 
 class Model(Section):
-    """The network: fully connected, one activation, a softmax at the end."""
+    """The network: fully connected, one activation for all hidden layers."""
 
     hidden: Widths = key((50,), "units of each hidden layer")
     activation: Activation = key("relu", "of the hidden layers")
-    init: Init = key("kaiming", "how the weights are drawn")
+    slope: NotNegative | None = key(
+        None, "of leaky_relu (0.01) and elu (1) below 0; prelu learns it, from 0.25"
+    )
+    init: Init = key("auto", "how the weights are drawn; auto: as suits the activation")
     init_scale: Finite | None = key(
         None, "the std of small, the value of constant, a factor on the others"
     )
     bias_init: Finite = key(0.0, "the first biases of the hidden layers")
-    normalization: Literal["none"] = key("none", "not offered yet")
-    dropout: Off = key(0.0, "not offered yet")
+    last_bias: Literal["zero", "log_prior"] = key(
+        "zero", "the first biases of the last layer; log_prior: as frequent as the classes are"
+    )
+    normalization: Normalization = key("none", "before the activation of each hidden layer")
+    dropout: BelowOne = key(0.0, "the share of hidden units that a training step drops")
 
 
 class Train(Section):
     """How one network is trained; a search overrides what its space names."""
 
+    loss: Loss = key("softmax", "softmax: cross-entropy; hinge: of Weston and Watkins")
+    label_smoothing: BelowOne = key(0.0, "the share of the label spread over all classes")
     optimizer: Optimizer = key("momentum", "the update rule")
     learning_rate: Rate = key(1e-2, "what train uses; a search overrides it")
     weight_decay: NotNegative = key(0.0, "the L2 penalty")

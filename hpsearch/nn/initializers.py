@@ -7,48 +7,56 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+Weights = NDArray[np.float64]
+
+
+class Fan(NamedTuple):
+    """Inputs and outputs of a layer, and the slope below 0 of the activation behind it."""
+
+    inputs: int
+    outputs: int
+    slope: float = 0.0
+
 
 class Initializer(NamedTuple):
-    """`draw(rng, fan_in, fan_out, scale)` is one weight matrix (O, I) in float64.
+    """`draw(rng, fan, scale)` is one weight matrix (O, I) in float64.
 
     `scale` is the config's `init_scale`; left out there, it is `default_scale`.
     """
 
-    draw: Callable[[np.random.Generator, int, int, float], NDArray[np.float64]]
+    draw: Callable[[np.random.Generator, Fan, float], Weights]
     default_scale: float
 
 
-def _constant(
-    rng: np.random.Generator, fan_in: int, fan_out: int, scale: float
-) -> NDArray[np.float64]:
+def _normal(rng: np.random.Generator, fan: Fan, std: float) -> Weights:
+    return std * rng.standard_normal((fan.outputs, fan.inputs))
+
+
+def _constant(rng: np.random.Generator, fan: Fan, scale: float) -> Weights:
     """Every weight is `scale`: all units stay identical. Here to show that it fails."""
-    return np.full((fan_out, fan_in), scale)
+    return np.full((fan.outputs, fan.inputs), scale)
 
 
-def _small(
-    rng: np.random.Generator, fan_in: int, fan_out: int, scale: float
-) -> NDArray[np.float64]:
-    """N(0, scale^2)."""
-    return scale * rng.standard_normal((fan_out, fan_in))
-
-
-def _xavier(
-    rng: np.random.Generator, fan_in: int, fan_out: int, scale: float
-) -> NDArray[np.float64]:
+def _xavier(rng: np.random.Generator, fan: Fan, scale: float) -> Weights:
     """N(0, 1/fan_in), CS231n's form of Glorot & Bengio 2010; for tanh and sigmoid."""
-    return scale * math.sqrt(1 / fan_in) * rng.standard_normal((fan_out, fan_in))
+    return _normal(rng, fan, scale * math.sqrt(1 / fan.inputs))
 
 
-def _kaiming(
-    rng: np.random.Generator, fan_in: int, fan_out: int, scale: float
-) -> NDArray[np.float64]:
-    """N(0, 2/fan_in), He et al. 2015; for the ReLU family."""
-    return scale * math.sqrt(2 / fan_in) * rng.standard_normal((fan_out, fan_in))
+def _glorot(rng: np.random.Generator, fan: Fan, scale: float) -> Weights:
+    """N(0, 2/(fan_in + fan_out)), Glorot & Bengio 2010's own compromise with the gradients."""
+    return _normal(rng, fan, scale * math.sqrt(2 / (fan.inputs + fan.outputs)))
+
+
+def _kaiming(rng: np.random.Generator, fan: Fan, scale: float) -> Weights:
+    """N(0, 2/((1 + slope^2) fan_in)), He et al. 2015; for the ReLU family."""
+    return _normal(rng, fan, scale * math.sqrt(2 / ((1 + fan.slope**2) * fan.inputs)))
 
 
 INITIALIZERS = {
     "constant": Initializer(_constant, 0.01),
-    "small": Initializer(_small, 0.01),
+    "small": Initializer(_normal, 0.01),  # N(0, scale^2)
     "xavier": Initializer(_xavier, 1.0),
+    "glorot": Initializer(_glorot, 1.0),
     "kaiming": Initializer(_kaiming, 1.0),
+    "lecun": Initializer(_xavier, 1.0),  # LeCun et al. 1998: 1/fan_in too, the name SELU knows
 }

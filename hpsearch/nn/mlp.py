@@ -4,40 +4,65 @@ Arrays are features first, (K, features, N): a layer is z = W a + b, sums over c
 contiguous rows, and the products fall into the forms that the matrix library does fastest.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.nn.activations import ACTIVATIONS, Array
 from hpsearch.nn.net import Net
+from hpsearch.nn.normalization import NORMALIZATIONS, Normalized, normalize, standardize, track
 from hpsearch.nn.params import Params
 from hpsearch.nn.products import Batch, correlate, project
+
+NO_SLOPE = np.zeros((1, 1, 1), np.float32)
 
 
 @dataclass(frozen=True)
 class Tape:
     """What backward needs from forward, in buffers that are used again for every minibatch.
 
-    For each layer `a` (K, O, N), its output, and `grad` (K, O, N), the gradient of the loss with
-    respect to its z. The last layer has no activation: its output are the logits, and their
-    gradient comes to lie in the same place. Each trial's part is contiguous whatever K is: a
-    kernel may be chosen by a stride, and a stride with K in it would show in the bits.
+    For each hidden layer `z` (K, pieces O, N), the activation's input, and `a` (K, O, N), its
+    output, the same array where the activation needs no z; `grad` (K, O, N), the gradient of the
+    loss with respect to a, then to z. The last layer has no activation: z and a are the logits,
+    and their gradient comes to lie in the same place. Each trial's part is contiguous whatever K
+    is: a kernel may be chosen by a stride, and a stride with K in it would show in the bits.
+
+    In training (`train`) normalization goes by the minibatch and `masks` (K, O, N), if there are
+    any, multiply a into `out`, what the next layer sees; else by the running statistics, and `out`
+    is a.
     """
 
+    z: tuple[Array, ...]
     a: tuple[Array, ...]
+    out: tuple[Array, ...]
     grad: tuple[Array, ...]
     ones: Array
+    normalized: tuple[Normalized, ...] = ()
+    masks: tuple[Array, ...] = ()
+    train: bool = True
 
     @classmethod
-    def for_(cls, net: Net, trials: int, rows: int, dtype: type[np.floating]) -> "Tape":
+    def for_(
+        cls, net: Net, trials: int, rows: int, dtype: type[np.floating], *, train: bool = True
+    ) -> "Tape":
         """Buffers for K = `trials` and N = `rows`."""
-        *hidden, classes = net.sizes[1:]
-        a, grad = (
-            [np.empty((trials, width, rows), dtype) for width in hidden] for _ in range(2)
-        )
-        logits = np.empty((trials, classes, rows), dtype)
-        return cls((*a, logits), (*grad, logits), np.ones((rows, 1), dtype))
+        activation = ACTIVATIONS[net.activation]
+        widths = net.sizes[1:]
+        a, grad = ([np.empty((trials, o, rows), dtype) for o in widths] for _ in range(2))
+        z, grad[-1] = list(a), a[-1]
+        if activation.keeps:
+            z[:-1] = [np.empty((trials, o, rows), dtype) for _, o in net.layers[:-1]]
+        found: tuple[Normalized, ...] = ()
+        if train and net.normalization != "none":
+            found = tuple(Normalized.for_(each, net.normalization) for each in z[:-1])
+        ones = np.ones((rows, 1), dtype)
+        return cls(tuple(z), tuple(a), tuple(a), tuple(grad), ones, found, train=train)
+
+    def with_masks(self, masks: tuple[Array, ...]) -> "Tape":
+        """The same buffers with dropout: a mask (K, O, N) for each hidden layer."""
+        dropped = (np.empty_like(a) for a in self.a[:-1])
+        return replace(self, masks=masks, out=(*dropped, self.a[-1]))
 
     @property
     def logits(self) -> Array:
@@ -47,17 +72,44 @@ class Tape:
 
 def forward(net: Net, params: Params, x: Batch, tape: Tape) -> Array:
     """The logits (K, C, N) of the shared minibatch: z = W a + b, a = f(z)."""
-    activate = ACTIVATIONS[net.activation].forward
+    last = len(tape.a) - 1
     for layer, (w, b) in enumerate(zip(params.weights, params.biases, strict=True)):
-        z = tape.a[layer]
+        z = tape.z[layer]
         if layer:
-            np.matmul(w, tape.a[layer - 1], out=z)
+            np.matmul(w, tape.out[layer - 1], out=z)
         else:
             project(w, x, out=z)
+        if layer < last and net.normalization != "none":
+            _normalize(net, params, tape, layer)
         z += b
-        if layer < len(tape.a) - 1:
-            activate(z, z)
+        if layer < last:
+            _activate(net, params, tape, layer)
     return tape.logits
+
+
+def _normalize(net: Net, params: Params, tape: Tape, layer: int) -> None:
+    """z <- gamma (z - mean) / sd."""
+    z = tape.z[layer]
+    if tape.train:
+        found = tape.normalized[layer]
+        normalize(net.normalization, z, found)
+        np.multiply(found.hat, params.gammas[layer], out=z)
+        return
+    if net.normalization == "batch":
+        standardize(z, params.means[layer], params.variances[layer])
+    else:
+        found = Normalized.for_(z, net.normalization)
+        normalize(net.normalization, z, found)
+        z[...] = found.hat
+    z *= params.gammas[layer]
+
+
+def _activate(net: Net, params: Params, tape: Tape, layer: int) -> None:
+    """a = f(z), then dropout."""
+    slope = params.slopes[layer] if params.slopes else NO_SLOPE
+    ACTIVATIONS[net.activation].forward(tape.z[layer], tape.a[layer], slope)
+    if tape.masks:
+        np.multiply(tape.a[layer], tape.masks[layer], out=tape.out[layer])
 
 
 def backward(net: Net, params: Params, grads: Params, x: Batch, tape: Tape) -> None:
@@ -66,17 +118,43 @@ def backward(net: Net, params: Params, grads: Params, x: Batch, tape: Tape) -> N
     dW = dz a^T, db = sum over rows of dz, da = W^T dz, dz of the layer below = da f'(z).
     The activations on the tape are spent.
     """
-    derive = ACTIVATIONS[net.activation].backward
-    for layer in reversed(range(len(params.weights))):
-        dz = tape.grad[layer]
-        np.matmul(dz, tape.ones, out=grads.biases[layer])
-        if not layer:
-            correlate(dz, x, out=grads.weights[0])
-            break
-        below, a = tape.grad[layer - 1], tape.a[layer - 1]
-        np.matmul(dz, a.swapaxes(1, 2), out=grads.weights[layer])
+    dz = tape.grad[-1]
+    np.matmul(dz, tape.ones, out=grads.biases[-1])
+    for layer in range(len(params.weights) - 1, 0, -1):
+        below = tape.grad[layer - 1]
+        np.matmul(dz, tape.out[layer - 1].swapaxes(1, 2), out=grads.weights[layer])
         np.matmul(params.weights[layer].swapaxes(1, 2), dz, out=below)
-        derive(below, a)
+        dz = _through(net, params, grads, tape, layer - 1)
+    correlate(dz, x, out=grads.weights[0])
+
+
+def _through(net: Net, params: Params, grads: Params, tape: Tape, layer: int) -> Array:
+    """The gradient with respect to a layer's product W a, from that with respect to its output:
+    back through dropout, activation and normalization.
+    """
+    grad, z, a = tape.grad[layer], tape.z[layer], tape.a[layer]
+    activation = ACTIVATIONS[net.activation]
+    if tape.masks:
+        grad *= tape.masks[layer]
+    if activation.slope_gradient:
+        np.matmul(activation.slope_gradient(grad, z), tape.ones, out=grads.slopes[layer])
+    slope = params.slopes[layer] if params.slopes else NO_SLOPE
+    dz = activation.backward(grad, z, a, slope)
+    np.matmul(dz, tape.ones, out=grads.biases[layer])
+    if net.normalization != "none":
+        found, gamma = tape.normalized[layer], params.gammas[layer]
+        product = np.multiply(dz, found.hat, out=None if dz is z else z)
+        np.matmul(product, tape.ones, out=grads.gammas[layer])
+        dz *= gamma
+        dots, sums = gamma * grads.gammas[layer], gamma * grads.biases[layer]
+        NORMALIZATIONS[net.normalization].backward(dz, found, dots, sums)
+    return dz
+
+
+def follow(params: Params, tape: Tape, t: int) -> None:
+    """Lets the running statistics of batch normalization follow minibatch t = 1, 2, ..."""
+    for *running, found in zip(params.means, params.variances, tape.normalized, strict=False):
+        track((running[0], running[1]), found, t)
 
 
 def penalty(params: Params, weight_decay: Array) -> NDArray[np.float64]:

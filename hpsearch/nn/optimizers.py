@@ -17,7 +17,7 @@ from hpsearch.nn.params import Memory
 
 RATES = (
     "learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon",
-    "decay_factor", "decay_epochs",
+    "decay_factor", "decay_epochs", "dropout", "label_smoothing",
 )  # fmt: skip
 
 Numbers = NDArray[np.float64]
@@ -38,6 +38,8 @@ class CohortRates(NamedTuple):
     epsilon: Numbers
     decay_factor: Numbers
     decay_epochs: Numbers
+    dropout: Numbers
+    label_smoothing: Numbers
 
 
 @dataclass(frozen=True)

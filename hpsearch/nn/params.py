@@ -18,26 +18,34 @@ TINY = 1e-25
 class Params:
     """Views of a cohort's weights, or of their gradients, layer by layer.
 
-    `weights[l]` is (K, O, I) and `biases[l]` (K, O, 1).
+    `weights[l]` is (K, O, I), the others (K, O, 1). Hidden layers alone have the rest, and only
+    where the net is so: normalization has `gammas` (its betas are the biases), batch
+    normalization the running `means` and `variances`, some activations `slopes`.
     """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
+    gammas: tuple[Array, ...] = ()
+    slopes: tuple[Array, ...] = ()
+    means: tuple[Array, ...] = ()
+    variances: tuple[Array, ...] = ()
 
     @classmethod
     def of(cls, tensors: list[Array], net: Net) -> Self:
         """The tensors (K, n) of `net`, in its order, as matrices; nothing is copied."""
-        shaped = [t.reshape(len(t), *shape) for t, shape in zip(tensors, net.tensors, strict=True)]
-        return cls(tuple(shaped[: len(net.layers)]), tuple(shaped[len(net.layers) :]))
+        kinds: dict[str, list[Array]] = {}
+        for array, (kind, shape, _) in zip(tensors, net.tensors, strict=True):
+            kinds.setdefault(kind, []).append(array.reshape(len(array), *shape))
+        return cls(**{kind: tuple(arrays) for kind, arrays in kinds.items()})
 
     @classmethod
     def over(cls, flat: Array, net: Net) -> Self:
-        """Views into `flat` (K, P)."""
+        """Views into `flat` (K, n_numbers)."""
         return cls.of(split(flat, net), net)
 
 
 def split(flat: Array, net: Net) -> list[Array]:
-    """The tensors (K, n) of `flat` (K, P): weights before biases, each layer by layer."""
+    """The tensors (K, n) of `flat` (K, n_numbers), in the net's order."""
     return np.split(flat, np.cumsum(net.lengths)[:-1], axis=1)
 
 
@@ -54,17 +62,18 @@ class Block(NamedTuple):
 
 
 class Memory:
-    """All learnable numbers of a cohort.
+    """All numbers of a cohort's trials.
 
-    Each tensor is one array (R, K, n): its values, the optimizer's state, and the gradient. For a
-    trial the rows have equal strides, so that a linear update is a matrix product with them; the
-    values of the K trials are contiguous, which makes the first layer's one matrix (K O, D).
+    Each learned tensor is one array (R, K, n): its values, the optimizer's state, and the
+    gradient. For a trial the rows have equal strides, so that a linear update is a matrix product
+    with them; the values of the K trials are contiguous, which makes the first layer's one matrix
+    (K O, D). Tensors that are not learned have their values alone, (1, K, n).
     """
 
     def __init__(self, net: Net, flat: Array, *, slots: int) -> None:
         tensors = []
-        for values in split(flat, net):
-            rows = np.zeros((slots + 2, *values.shape), flat.dtype)
+        for values, tensor in zip(split(flat, net), net.tensors, strict=True):
+            rows = np.zeros((slots + 2 if tensor.learned else 1, *values.shape), flat.dtype)
             rows[0] = values
             tensors.append(rows)
         self.net = net
@@ -79,25 +88,19 @@ class Memory:
     def _blocks(self) -> Iterator[Block]:
         rows = len(self.tensors[0])
         scratch = np.empty((rows - 1) * BLOCK, self.tensors[0].dtype)
-        for tensor, decays in zip(self.tensors, self.decaying, strict=True):
-            for trials, columns in pieces(*tensor.shape[1:]):
-                part = tensor[:, trials, columns]
+        for numbers, tensor in zip(self.tensors, self.net.tensors, strict=True):
+            for trials, columns in pieces(*numbers.shape[1:]) if tensor.learned else ():
+                part = numbers[:, trials, columns]
                 mine = scratch[: part[1:].size].reshape(part[1:].shape)
-                yield Block(trials, part, mine, decays)
+                yield Block(trials, part, mine, tensor.decays)
 
     @property
     def size(self) -> int:
         """K."""
         return len(self.tensors[0][0])
 
-    @property
-    def decaying(self) -> list[bool]:
-        """Of every tensor whether weight decay is for it: weights do decay, biases do not."""
-        layers = len(self.net.layers)
-        return [True] * layers + [False] * layers
-
     def flat(self, k: int) -> NDArray[np.floating]:
-        """A copy of one trial's weights and biases, (P,)."""
+        """A copy of one trial's numbers, (n_numbers,)."""
         return np.concatenate([rows[0, k] for rows in self.tensors])
 
     def keep(self, mask: NDArray[np.bool_]) -> None:

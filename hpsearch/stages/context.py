@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.config.schema import Config, Model
 from hpsearch.data import Dataset
+from hpsearch.nn.activations import ACTIVATIONS
+from hpsearch.nn.losses import LOSSES
 from hpsearch.nn.net import Net
 from hpsearch.trial import Budget, Rates, TrialResult, TrialSpec
 from hpsearch.verdict import CheckDocument, Document, SearchDocument
@@ -44,13 +47,15 @@ class Context:
         """
         hparams, rates = changes.pop("hparams", {}), changes.pop("rates", {})
         model, train = self.config.with_hparams(hparams)
-        configured = {name: getattr(train, name) for name in Rates.__dataclass_fields__}
+        both = {**vars(model), **vars(train)}
+        configured = {name: both[name] for name in Rates.__dataclass_fields__}
         given: dict[str, Any] = {
             "seed": seed(self.config.seed, self.stage, trial),
             "order_seed": self.config.seed,
             "net": net_of(model, self.data),
             "optimizer": train.optimizer,
             "schedule": train.schedule,
+            "loss": train.loss,
             "batch_size": train.batch_size,
             "metric": self.config.search.metric,
         }
@@ -86,17 +91,43 @@ def seed(run: int, stage: str, trial: int) -> int:
 
 def net_of(model: Model, data: Dataset) -> Net:
     """The architecture that the `model` section describes, for this data."""
+    init = model.init
+    if init == "auto":
+        init = ACTIVATIONS[model.activation].inits[0]
     return Net(
-        (data.inputs, *model.hidden, data.n_classes), model.activation, model.init,
-        model.init_scale, model.bias_init,
+        (data.inputs, *model.hidden, data.n_classes), model.activation, init, model.init_scale,
+        model.bias_init, model.normalization, model.slope,
+        _log_prior(data) if model.last_bias == "log_prior" else (),
     )  # fmt: skip
 
 
+def _log_prior(data: Dataset) -> tuple[float, ...]:
+    """ln p of every class, one row added to each so that none is infinite: with it the untrained
+    network answers with the classes' frequencies (Karpathy 2019).
+    """
+    counts = np.bincount(data.train.y, minlength=data.n_classes) + 1.0
+    return tuple(float(p) for p in np.log(counts / counts.sum()))
+
+
+def shares(data: Dataset) -> NDArray[np.float64]:
+    """The share of each class in the training rows, (C,)."""
+    counts = np.bincount(data.train.y, minlength=data.n_classes)
+    return np.asarray(counts / len(data.train.y))
+
+
 def entropy(data: Dataset) -> float:
-    """H(p) of the training labels in nats: the loss of the best answer that ignores the input."""
-    share = np.bincount(data.train.y, minlength=data.n_classes) / len(data.train.y)
-    share = share[share > 0]
-    return float(-(share * np.log(share)).sum())
+    """H(p) of the training labels in nats."""
+    return LOSSES["softmax"].constant(shares(data))
+
+
+def baseline(context: Context) -> float:
+    """The loss of the best answer that ignores the input: with softmax H(p) of the labels."""
+    return LOSSES[context.config.train.loss].constant(shares(context.data))
+
+
+def chance(context: Context) -> float:
+    """The loss of logits that are all alike: ln C with softmax, C - 1 with hinge."""
+    return LOSSES[context.config.train.loss].indifferent(context.data.n_classes)
 
 
 def majority(data: Dataset) -> float:

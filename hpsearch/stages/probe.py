@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.nn.activations import ACTIVATIONS, Array
-from hpsearch.nn.losses import mean_rows, softmax_cross_entropy
+from hpsearch.nn.gradcheck import Objective
+from hpsearch.nn.losses import LOSSES, mean_rows
 from hpsearch.nn.mlp import Tape, forward
 from hpsearch.nn.net import Net, initialize
 from hpsearch.nn.params import Params
 from hpsearch.nn.products import batch
-from hpsearch.stages.context import Context, net_of
+from hpsearch.stages.context import Context, chance, net_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Probe:
 
     @property
     def log_c(self) -> float:
-        return math.log(self.net.sizes[-1])
+        return chance(self.context)
 
     @property
     def decay(self) -> float:
@@ -50,7 +51,7 @@ class Probe:
         return self.forward(self.draw(0)[None])
 
     def forward(self, flat: Array) -> Tape:
-        tape = Tape.for_(self.net, len(flat), len(self.x), np.float64)
+        tape = Tape.for_(self.net, len(flat), len(self.x), np.float64)  # in training mode
         forward(self.net, Params.over(flat, self.net), batch(self.x), tape)
         return tape
 
@@ -58,7 +59,15 @@ class Probe:
         """Of each weights (K, P): the data loss, and the mean variance of a row's logits, (K,)."""
         logits = self.forward(flat).logits
         spread = logits.var(axis=1).mean(axis=-1)
-        return mean_rows(softmax_cross_entropy(logits, self.y)), spread
+        return mean_rows(LOSSES[self.loss].rows(logits, self.y)), spread
+
+    @property
+    def loss(self) -> str:
+        return self.context.config.train.loss
+
+    def objective(self, rows: slice = slice(None), weight_decay: float = 0.0) -> Objective:
+        """What the gradient checks differentiate, on some of the rows."""
+        return Objective(self.net, self.x[rows], self.y[rows], weight_decay, self.loss)
 
 
 def alignment(flat: NDArray[np.float64], net: Net) -> float:
@@ -76,12 +85,14 @@ def alignment(flat: NDArray[np.float64], net: Net) -> float:
 
 def layer_table(probe: Probe) -> list[dict[str, float]]:
     """Mean, std, share of zeros, of saturated activations and of dead units by hidden layer."""
-    saturated = ACTIVATIONS[probe.net.activation].saturated
+    rule = ACTIVATIONS[probe.net.activation].saturated
+    tape = probe.tape
+    saturated = [rule(z, a) for z, a in zip(tape.z[:-1], tape.a[:-1], strict=True)]
     return [
         {
             "layer": number, "units": a.shape[1], "mean": float(a.mean()), "std": float(a.std()),
-            "zero": float((a == 0).mean()), "saturated": float(saturated(a).mean()),
-            "dead": float(saturated(a).all(axis=(0, 2)).mean()),
+            "zero": float((a == 0).mean()), "saturated": float(stuck.mean()),
+            "dead": float(stuck.all(axis=(0, 2)).mean()),
         }
-        for number, a in enumerate(probe.tape.a[:-1], 1)
+        for number, (a, stuck) in enumerate(zip(tape.a[:-1], saturated, strict=True), 1)
     ]  # fmt: skip

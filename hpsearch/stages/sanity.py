@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.nn.gradcheck import GradientError, check_gradient, loss_and_gradient
-from hpsearch.nn.net import Net
+from hpsearch.nn.gradcheck import GradientError, Objective, check_gradient
 from hpsearch.nn.params import Params
 from hpsearch.stages.context import Context, Stage, seed
 from hpsearch.stages.probe import Probe, alignment, layer_table
@@ -123,8 +122,8 @@ def regularization_raises_loss(probe: Probe) -> Check:
     lambda W of every weight, of no bias.
     """
     flat, decay = probe.draw(0), probe.decay
-    data_loss, _ = loss_and_gradient(probe.net, flat, probe.x, probe.y, 0.0)
-    with_decay, _ = loss_and_gradient(probe.net, flat, probe.x, probe.y, decay)
+    data_loss, _ = probe.objective().loss_and_gradient(flat)
+    with_decay, _ = probe.objective(weight_decay=decay).loss_and_gradient(flat)
     squares = sum(float((w**2).sum()) for w in Params.over(flat[None], probe.net).weights)
     added, expected = with_decay - data_loss, 0.5 * decay * squares
     message = f"weight decay {decay:g} adds {added:.4g} to a loss of {data_loss:.4g}"
@@ -162,11 +161,11 @@ def gradient_check(probe: Probe) -> Check:
     """Backpropagation against finite differences, at the start and after a few steps downhill."""
     limits = probe.context.config.sanity
     rng = np.random.default_rng([probe.context.config.seed, 4])
-    x, y, start = probe.x[:50], probe.y[:50], probe.draw(0)
+    few, start = slice(50), probe.draw(0)
     errors: list[GradientError] = []
-    for flat in (start, _downhill(probe.net, start, x, y)):
+    for flat in (start, _downhill(probe.objective(few), start)):
         for decay in (0.0, probe.decay):
-            errors += check_gradient(probe.net, flat, x, y, weight_decay=decay, rng=rng)
+            errors += check_gradient(probe.objective(few, decay), flat, rng=rng)
     say = partial(Check, "gradient-check", expected=limits.gradient_warn)
     if not errors:
         return say(WARN, value=None, message="no dimension could be checked: kinks everywhere",
@@ -182,12 +181,10 @@ def gradient_check(probe: Probe) -> Check:
     return say(verdict, value=worst.relative, message=message)
 
 
-def _downhill(
-    net: Net, flat: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _downhill(objective: Objective, flat: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weights (P,) ten steps on, each a hundredth of their length against the gradient."""
     for _ in range(10):
-        _, gradient = loss_and_gradient(net, flat, x, y, 0.0)
+        _, gradient = objective.loss_and_gradient(flat)
         length = float(np.linalg.norm(gradient))
         flat = flat - 0.01 * float(np.linalg.norm(flat)) * gradient / (length or 1.0)
     return flat
@@ -199,7 +196,7 @@ def symmetry(probe: Probe) -> Check:
     if len(probe.net.sizes) == 2 or probe.net.sizes[1] < 2:
         return say(PASS, None, limit, "no hidden units to compare")
     flat = probe.draw(0)
-    _, gradient = loss_and_gradient(probe.net, flat, probe.x, probe.y, 0.0)
+    _, gradient = probe.objective().loss_and_gradient(flat)
     weights, slopes = alignment(flat, probe.net), alignment(gradient, probe.net)
     alike = slopes if math.isnan(weights) else min(weights, slopes)
     if math.isnan(slopes):
@@ -212,8 +209,7 @@ def symmetry(probe: Probe) -> Check:
 
 
 def _init_fix(probe: Probe) -> str:
-    best = "kaiming" if probe.net.activation == "relu" else "xavier"
-    return f"model.init: {best}"
+    return f"model.init: {ACTIVATIONS[probe.net.activation].inits[0]}"
 
 
 def activation_statistics(probe: Probe) -> Check:
