@@ -6,11 +6,9 @@ import pytest
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.gradcheck import Objective, check_gradient
 from hpsearch.nn.losses import softmax_cross_entropy
-from hpsearch.nn.mlp import Tape, forward
 from hpsearch.nn.net import Net, initialize
 from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates
-from hpsearch.nn.params import BLOCK, Memory, Params, pieces
-from hpsearch.nn.products import batch
+from hpsearch.nn.params import BLOCK, Memory, pieces
 from hpsearch.nn.schedules import SCHEDULES, Decay
 
 
@@ -21,35 +19,6 @@ def loss_of(net, flat, x, y, decay):
 def _rates(k=1, **given):
     values = dict.fromkeys(CohortRates._fields, 0.0) | given
     return CohortRates(*(np.full(k, values[name]) for name in CohortRates._fields))
-
-
-def test_toy_net_of_cs231n_assignment_1():
-    random = np.random.RandomState(0)
-    w1, w2 = 0.1 * random.randn(4, 10), 0.1 * random.randn(10, 3)
-    x = 10 * np.random.RandomState(1).randn(5, 4)
-    y = np.array([0, 1, 2, 2, 1])
-    net = Net((4, 10, 3))
-    flat = np.concatenate([w1.T.ravel(), w2.T.ravel(), np.zeros(13)])
-    tape = Tape.for_(net, 1, 5, np.float64)
-    scores = forward(net, Params.over(flat[None], net), batch(x), tape)
-    np.testing.assert_allclose(scores[0, :, 0], [-0.81233741, -1.27654624, -0.70335995], atol=1e-8)
-    assert loss_of(net, flat, x, y, 0.0) == pytest.approx(1.26585705, abs=1e-8)
-    assert loss_of(net, flat, x, y, 0.1) == pytest.approx(1.30378789133, abs=1e-10)
-
-
-def test_linspace_net_of_cs231n_assignment_2():
-    net = Net((5, 50, 7))
-    flat = np.concatenate([
-        np.linspace(-0.7, 0.3, 250).reshape(5, 50).T.ravel(),
-        np.linspace(-0.3, 0.4, 350).reshape(50, 7).T.ravel(),
-        np.linspace(-0.1, 0.9, 50), np.linspace(-0.9, 0.1, 7),
-    ])  # fmt: skip
-    x, y = np.linspace(-5.5, 4.5, 15).reshape(5, 3).T.copy(), np.array([0, 5, 1])
-    tape = Tape.for_(net, 1, 3, np.float64)
-    scores = forward(net, Params.over(flat[None], net), batch(x), tape)
-    np.testing.assert_allclose(scores[0, :3, 0], [11.53165108, 12.2917344, 13.05181771], rtol=1e-8)
-    assert loss_of(net, flat, x, y, 0.0) == pytest.approx(3.4702243556, abs=1e-10)
-    assert loss_of(net, flat, x, y, 1.0) == pytest.approx(26.5948426952, abs=1e-9)
 
 
 def _memory(optimizer, w, *state):

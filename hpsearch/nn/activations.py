@@ -202,17 +202,17 @@ ACTIVATIONS = {
         slope=0.25, slope_gradient=_prelu_slope,
     ),
     "elu": Activation(
-        _elu, _elu_backward, HE, (0.5, 2.0), side=_positive, slope=1.0
+        _elu, _elu_backward, (*HE, *UNIT), (0.3, 2.2), side=_positive, slope=1.0
     ),
     "selu": Activation(
-        _selu, _selu_backward, ("lecun", "xavier"), (0.5, 2.0),
+        _selu, _selu_backward, ("lecun", "xavier"), (0.6, 1.3),
         lambda z, a: a < -0.98 * SELU_SCALE * SELU_ALPHA, _positive,
     ),
     "gelu": Activation(
         _gelu, _gelu_backward, HE, (0.3, 2.0), lambda z, a: abs(z) < 0.02, keeps=True
     ),
     "maxout": Activation(
-        _maxout, _maxout_backward, UNIT, (0.3, 2.0), side=_larger, keeps=True, pieces=2
+        _maxout, _maxout_backward, UNIT, (0.45, 1.5), side=_larger, keeps=True, pieces=2
     ),
     "tanh": Activation(
         _tanh, _tanh_backward, UNIT, (0.2, 1.0), lambda z, a: abs(a) > 0.98
