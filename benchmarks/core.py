@@ -43,6 +43,8 @@ class Shape(NamedTuple):
     sizes: tuple[int, ...]
     batch: int
     trials: int
+    normalization: str = "none"
+    dropout: float = 0.0
 
     @property
     def name(self) -> str:
@@ -85,10 +87,11 @@ def specs(shape: Shape, iterations: int) -> tuple[TrialSpec, ...]:
     """The trials of the cohort: momentum SGD with L2; the loss stays near log C, so that none
     diverges.
     """
-    net = Net(shape.sizes, init_scale=0.1)
+    net = Net(shape.sizes, init_scale=0.1, normalization=shape.normalization)
+    rates = Rates(1e-4, 1e-4, dropout=shape.dropout)
     return tuple(
         TrialSpec(
-            "bench", k, k, 0, net, Rates(1e-4, 1e-4), shape.batch, "momentum",
+            "bench", k, k, 0, net, rates, shape.batch, "momentum",
             Budget(1, iterations), evaluate=False,
         )
         for k in range(shape.trials)

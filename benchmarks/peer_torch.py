@@ -18,11 +18,14 @@ import torch
 from torch import nn
 
 
-def network(sizes: list[int]) -> nn.Sequential:
+def network(sizes: list[int], *, plain: bool = True) -> nn.Sequential:
+    """Hidden layers with batch norm and a dropout of one half unless `plain`."""
     layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    for inputs, outputs in pairwise(sizes[:-1]):
+        layers += [nn.Linear(inputs, outputs, bias=plain)]
+        layers += [] if plain else [nn.BatchNorm1d(outputs)]
+        layers += [nn.ReLU()] if plain else [nn.ReLU(), nn.Dropout(0.5)]
+    return nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
 
 
 def train(
@@ -86,7 +89,7 @@ def epoch(work: dict[str, Any]) -> dict[str, float]:
     torch.manual_seed(0)
     x = torch.randn(work["train_rows"], work["sizes"][0])
     y = torch.randint(work["sizes"][-1], (len(x),))
-    net = network(work["sizes"])
+    net = network(work["sizes"], plain=work["plain"])
     given = {"epochs": 1, "batch": work["batch"], "learning_rate": 1e-4, "weight_decay": 1e-4}
     train(net, x[: 8 * work["batch"]], y[: 8 * work["batch"]], **given)
     begun = time.monotonic()
