@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CONFIG ?= digits
 CIFAR10 ?= data/cifar10
 
-.PHONY: help install run report test test-all lint bench bench-peers clean
+.PHONY: help install run report test test-all test-oracle lint bench bench-peers clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: lint  ## lint, types and the fast tests
 
 test-all: lint  ## the slow tests too
 	$(BIN)/python -m pytest
+
+test-oracle: $(VENV)/.oracle  ## the numbers against PyTorch, scikit-learn and SciPy
+	$(BIN)/python -m pytest tests/oracle
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -50,6 +53,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP_INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.run
 
+$(VENV)/.oracle: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[dev,oracle]'
+	@touch $@ $(VENV)/.dev $(VENV)/.run
+
 $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP_INSTALL) -e '.[dev,bench]'
-	@touch $@ $(VENV)/.dev $(VENV)/.run
+	@touch $@ $(VENV)/.oracle $(VENV)/.dev $(VENV)/.run

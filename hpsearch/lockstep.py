@@ -15,7 +15,7 @@ from hpsearch.nn.net import initialize
 from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates
 from hpsearch.nn.params import Memory
 from hpsearch.nn.products import batch
-from hpsearch.nn.schedules import SCHEDULES, Decay
+from hpsearch.nn.schedules import BEGINNING, SCHEDULES, Clock, warmup
 from hpsearch.trial import TrialSpec
 
 CHUNK = 1000  # rows evaluated at a time
@@ -49,6 +49,7 @@ class Lockstep:
             *(np.array([getattr(s.rates, name) for s in specs]) for name in CohortRates._fields)
         )
         self.dropout = Dropout(self.base.dropout, [(s.seed, 2) for s in specs])
+        self._longest_warmup = self.base.warmup_epochs.max()
         self.update_ratio = np.zeros(len(specs))
         self._ready: tuple[CohortRates | None, list[Array]] = (None, [])
         self._tapes: dict[tuple[int, bool], Tape] = {}
@@ -58,17 +59,18 @@ class Lockstep:
         """K."""
         return self.memory.size
 
-    def rates(self, epoch: float) -> CohortRates:
-        """The rates in force at `epoch` (a fraction within an epoch), the schedule applied."""
-        if self.schedule is CONSTANT:
+    def rates(self, now: Clock) -> CohortRates:
+        """The rates in force, schedule and warm-up applied; `base` itself where neither moves."""
+        if self.schedule is CONSTANT and now.epoch >= self._longest_warmup:
             return self.base
-        factor = self.schedule(epoch, Decay(self.base.decay_factor, self.base.decay_epochs))
+        factor = self.schedule.factor(now, self.base) * warmup(now, self.base)
         return self.base._replace(learning_rate=self.base.learning_rate * factor)
 
     def step(
-        self, x: Array, y: NDArray[np.int64], epoch: float, *, measure: bool = False
+        self, x: Array, y: NDArray[np.int64], now: Clock = BEGINNING, *, measure: bool = False
     ) -> NDArray[np.float64]:
-        """One update on the minibatch x (N, D), y (N,); the mean losses before it, (K,).
+        """One update on the minibatch x (N, D), y (N,), where the schedules are `now`; the mean
+        losses before it, (K,).
 
         With `measure`, `update_ratio` is set to |update| / |weights| of this step.
         """
@@ -80,7 +82,7 @@ class Lockstep:
         backward(self.net, memory.params, memory.grads, inputs, tape)
         self.t += 1
         follow(memory.params, tape, self.t)
-        self.optimizer.apply(memory, self._prepared(self.rates(epoch)))
+        self.optimizer.apply(memory, self._prepared(self.rates(now)))
         if self.t % FLUSH == 0:
             memory.flush()
         if before is not None:

@@ -8,10 +8,11 @@ from typing import Any
 from hpsearch import __version__
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
+from hpsearch.config.searchable import reads
 from hpsearch.data import Dataset
 from hpsearch.environment import environment
 from hpsearch.nn.optimizers import OPTIMIZERS
-from hpsearch.nn.schedules import READS
+from hpsearch.nn.schedules import SCHEDULES
 from hpsearch.search.space import write_space
 from hpsearch.stages.context import Stage
 from hpsearch.strictjson import plain
@@ -62,10 +63,9 @@ def _unread(config: Config, schedule: str, searched: Sequence[str]) -> set[str]:
     """Keys of train that neither the optimizer nor the schedule of these trials reads."""
     unread = {"epochs"}
     if "optimizer" not in searched:
-        read = OPTIMIZERS[config.train.optimizer].reads
-        unread |= {name for o in OPTIMIZERS.values() for name in o.reads if name not in read}
-    if "schedule" not in searched and schedule == "constant":
-        unread |= set(READS)
+        unread |= reads(OPTIMIZERS) - reads(OPTIMIZERS, [config.train.optimizer])
+    if "schedule" not in searched:
+        unread |= reads(SCHEDULES) - reads(SCHEDULES, [schedule])
     return unread
 
 

@@ -15,6 +15,7 @@ from hpsearch.data import Dataset, Rows, minibatches
 from hpsearch.errors import Stopped
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn.activations import Array
+from hpsearch.nn.schedules import Clock
 from hpsearch.recorder import Recorder
 from hpsearch.trial import TrialResult, TrialSpec, View
 
@@ -75,19 +76,20 @@ def _train_epoch(
     cohort = recorder.cohort
     batches = list(minibatches(len(rows.y), spec.batch_size, spec.order_seed, epoch))
     last = min(len(batches), until - cohort.t) - 1
+    begun = Clock(cohort.t, until, len(batches))
     for number, index in enumerate(batches[: last + 1]):
         if watch.stop.is_set():
             raise Stopped(STOPPED)
         watch.steps(cohort.size)
         x = _inputs(data, rows, index, spec.view)
-        now = epoch + number / len(batches)
+        now = begun._replace(step=cohort.t)
         recorder.loss(cohort.step(x, rows.y[index], now, measure=number == last), len(index))
         if not cohort.size:
             return
     probe = rows if spec.view.rows else _probe(data, rows)
     train = cohort.evaluate(data, probe, zero=spec.view.zero)
     held_out = cohort.evaluate(data, data.validation) if spec.evaluate else None
-    recorder.epoch(cohort.rates(epoch).learning_rate, train, held_out)
+    recorder.epoch(cohort.rates(begun).learning_rate, train, held_out)
     watch.epoch(recorder)
 
 

@@ -56,6 +56,8 @@ class Rates:
     epsilon: float = 1e-8
     decay_factor: float = 1.0
     decay_epochs: float = 1.0
+    pct_start: float = 0.3
+    warmup_epochs: float = 0.0
     dropout: float = 0.0
     label_smoothing: float = 0.0
 

@@ -63,6 +63,9 @@ RATES = st.builds(
     decay_factor=st.floats(0.1, 1),
     decay_epochs=st.floats(0.3, 3),
     dropout=st.sampled_from([0.0, 0.0, 0.1, 0.5, 0.9]),
+    epsilon=st.floats(-10, -2).map(lambda exponent: 10.0**exponent),
+    pct_start=st.floats(0, 1),
+    warmup_epochs=st.sampled_from([0.0, 0.0, 0.3, 1.0, 5.0]),
 )
 
 
@@ -86,7 +89,8 @@ def test_alone_or_in_company(
     smoothing, hidden, batch, on_digits,
 ):
     """Rates up to 1000 make neighbours diverge at any step: dropping them must not show. Nor
-    must anything else in which they differ: decay (also none at all), momentum, schedule.
+    must anything else in which they differ: decay (also none at all), momentum, schedule,
+    warm-up.
     """
     data = DIGITS if on_digits else SPIRAL
     shape = {"optimizer": optimizer, "activation": activation, "schedule": schedule,
@@ -307,7 +311,7 @@ def test_decay_that_kills_the_weights_leaves_no_denormals():
     cohort = Lockstep([spec(0, 0.01, rates=decay, hidden=(20, 20))])
     x, y = DIGITS.batch(DIGITS.train, slice(0, 100)), DIGITS.train.y[:100]
     for _ in range(40 * FLUSH):
-        cohort.step(x, y, 0.0)
+        cohort.step(x, y)
     weights = cohort.memory.flat(0)[: cohort.net.n_weights]
     assert (weights == 0).any()
     assert (np.abs(weights[weights != 0]) > np.finfo(np.float32).tiny).all()

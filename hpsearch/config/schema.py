@@ -11,6 +11,7 @@ from hpsearch.config.kinds import (
     BelowOne,
     Count,
     Finite,
+    Fraction,
     Init,
     Key,
     Keys,
@@ -98,15 +99,25 @@ class Train(Section):
     label_smoothing: BelowOne = key(0.0, "the share of the label spread over all classes")
     optimizer: Optimizer = key("momentum", "the update rule")
     learning_rate: Rate = key(1e-2, "what train uses; a search overrides it")
-    weight_decay: NotNegative = key(0.0, "the L2 penalty")
+    weight_decay: NotNegative = key(
+        0.0, "the L2 penalty; of adamw no penalty, but the share of rate x weights taken off"
+    )
     momentum: BelowOne = key(0.9, "of momentum and nesterov")
-    beta1: BelowOne = key(0.9, "of adam")
-    beta2: BelowOne = key(0.999, "of adam")
-    epsilon: Rate = key(1e-8, "of adam")
+    beta1: BelowOne = key(0.9, "of adam and adamw")
+    beta2: BelowOne = key(0.999, "of adam and adamw; of rmsprop the decay of the mean square")
+    epsilon: Rate = key(1e-8, "of adagrad, rmsprop, adam and adamw")
     batch_size: Count = key(100, "rows per minibatch")
-    schedule: Schedule = key("constant", "how the learning rate falls")
-    decay_factor: Annotated[float, Field(gt=0, le=1)] = key(0.5, "step, exponential: by how much")
-    decay_epochs: Rate = key(5.0, "step, exponential: every how many epochs")
+    schedule: Schedule = key(
+        "constant", "how the learning rate changes; cosine and one_cycle span the trial's epochs"
+    )
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = key(
+        0.5, "step, exponential, inverse: to what share of it the rate falls"
+    )
+    decay_epochs: Rate = key(5.0, "step, exponential, inverse: in how many epochs")
+    pct_start: Fraction = key(0.3, "one_cycle: the share of the steps in which the rate rises")
+    warmup_epochs: NotNegative = key(
+        0.0, "epochs in which the rate first rises evenly to what the schedule says"
+    )
     epochs: Count = key(10, "how long train trains")
 
 

@@ -1,6 +1,6 @@
 """What the space may search: keys of model and train, over values that those keys may have."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from hpsearch.config.messages import Fault, sentence
 from hpsearch.config.schema import SEARCHABLE, Config
 from hpsearch.config.yaml12 import KeyPath
-from hpsearch.nn.optimizers import OPTIMIZERS
-from hpsearch.nn.schedules import READS
+from hpsearch.nn.optimizers import OPTIMIZERS, Optimizer
+from hpsearch.nn.schedules import SCHEDULES, Schedule
 from hpsearch.search.space import RANGES, Choice, Distribution, Space
 
 _DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
@@ -42,14 +42,21 @@ def unread_faults(config: Config) -> Iterator[Fault]:
     schedules = _choices(space, "schedule") or [
         part.schedule or train.schedule for part in (search.coarse, search.refine)
     ]
-    known = {name for optimizer in OPTIMIZERS.values() for name in optimizer.reads}
-    there = [OPTIMIZERS[name] for name in map(str, optimizers) if name in OPTIMIZERS]
-    read = {name for optimizer in there for name in optimizer.reads}
+    by_optimizers, by_schedules = reads(OPTIMIZERS, optimizers), reads(SCHEDULES, schedules)
+    names = " and ".join(dict.fromkeys(map(str, schedules)))
     for key in space:
-        if key in known - read:
+        if key in reads(OPTIMIZERS) - by_optimizers:
             yield Fault((*_SPACE, key), f"is not read by the optimizer {train.optimizer}")
-        if key in READS and set(schedules) == {"constant"}:
-            yield Fault((*_SPACE, key), "is not read by the constant schedule: set train.schedule")
+        if key in reads(SCHEDULES) - by_schedules:
+            yield Fault((*_SPACE, key), f"is not read by the {names} schedule: set train.schedule")
+
+
+def reads(
+    table: Mapping[str, Optimizer] | Mapping[str, Schedule], names: Iterable[Any] | None = None
+) -> set[str]:
+    """The keys of train that a table's members read: all of them, or those of these names."""
+    chosen = table if names is None else set(map(str, names)) & table.keys()
+    return {key for name in chosen for key in table[name].reads}
 
 
 def _choices(space: Space, key: str) -> list[Any]:

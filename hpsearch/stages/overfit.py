@@ -37,7 +37,7 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
         context.spec(
             number, Budget(settings.epochs), seed=shared, optimizer="sgd", schedule="constant",
             batch_size=len(rows), view=View(rows=rows), evaluate=False, hparams={},
-            rates={"learning_rate": rate, "weight_decay": 0.0},
+            rates={"learning_rate": rate, "weight_decay": 0.0, "warmup_epochs": 0.0},
         )
         for number, rate in enumerate(ladder(context))
     ]  # fmt: skip

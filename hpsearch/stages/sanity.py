@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.gradcheck import GradientError, Objective, check_gradient
+from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.params import Params
 from hpsearch.stages.context import Context, Stage, seed
 from hpsearch.stages.probe import Probe, alignment, layer_table
@@ -36,7 +37,7 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
 
 
 def _rate(rate: float) -> dict[str, float]:
-    return {"learning_rate": rate, "weight_decay": 0.0}
+    return {"learning_rate": rate, "weight_decay": 0.0, "warmup_epochs": 0.0}
 
 
 def judge(context: Context, done: Sequence[TrialResult]) -> CheckDocument:
@@ -126,13 +127,17 @@ def regularization_raises_loss(probe: Probe) -> Check:
     with_decay, _ = probe.objective(weight_decay=decay).loss_and_gradient(flat)
     squares = sum(float((w**2).sum()) for w in Params.over(flat[None], probe.net).weights)
     added, expected = with_decay - data_loss, 0.5 * decay * squares
+    train = probe.context.config.train
+    beside = OPTIMIZERS[train.optimizer].decoupled
     message = f"weight decay {decay:g} adds {added:.4g} to a loss of {data_loss:.4g}"
+    if beside:
+        message += f" as an L2 penalty; {train.optimizer} has none and decays the weights itself"
     say = partial(Check, "regularization-raises-loss", value=added, expected=expected)
     noise = 1e-8 * expected + 1e-12 * abs(data_loss)
     if not abs(added - expected) <= noise or not _decays_as_it_should(probe):
         return say(FAIL, message=f"{message}, expected {expected:.4g}, and the same in a step",
                    fix="the penalty is not wired into the loss or the update")  # fmt: skip
-    configured = probe.context.config.train.weight_decay > 0
+    configured = train.weight_decay > 0 and not beside
     if configured and added > probe.context.config.sanity.penalty_warn * data_loss:
         return say(WARN, message=f"{message}: the net would mainly shrink its weights",
                    fix="a smaller train.weight_decay: start at 1e-4")  # fmt: skip
@@ -140,18 +145,22 @@ def regularization_raises_loss(probe: Probe) -> Check:
 
 
 def _decays_as_it_should(probe: Probe) -> bool:
-    """Whether a step of plain SGD with decay differs from one without by rate lambda W."""
+    """Whether a step of plain SGD with decay differs from one without by rate lambda W; where the
+    configured optimizer's decay is decoupled, a step of that one.
+    """
+    configured = probe.context.config.train.optimizer
+    optimizer = configured if OPTIMIZERS[configured].decoupled else "sgd"
     rate, specs = 1e-3, []
     for number, decay in enumerate((0.0, probe.decay)):
-        rates = {"learning_rate": rate, "weight_decay": decay}
-        specs.append(probe.context.spec(number, Budget(1), seed=0, optimizer="sgd",
+        rates = {"learning_rate": rate, "weight_decay": decay, "warmup_epochs": 0.0}
+        specs.append(probe.context.spec(number, Budget(1), seed=0, optimizer=optimizer,
                                         schedule="constant", rates=rates))  # fmt: skip
     cohort = Lockstep(specs, np.float64)
     for biases in cohort.memory.params.biases:
         biases[:] = 0.5  # a decay of biases that are 0 would not show
     before = cohort.memory.flat(0)
     before[probe.net.n_weights :] = 0
-    cohort.step(probe.x, probe.y, 0.0)
+    cohort.step(probe.x, probe.y)
     plain, decayed = (cohort.memory.flat(k) for k in range(2))
     shrunk = rate * probe.decay * before
     return bool(np.allclose(plain - decayed, shrunk, rtol=1e-6, atol=1e-12))

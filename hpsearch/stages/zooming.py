@@ -17,7 +17,7 @@ from hpsearch.verdict import Edge
 TOP = 5
 PRACTICALLY_ZERO = 1e-5  # a weight decay below this does nothing
 BEYOND = 3  # trials beyond a bound that make it explored
-DIRECT = ("sgd", "momentum", "nesterov")  # optimizers in which rate x decay shrinks the weights
+DIRECT = ("sgd", "momentum", "nesterov", "adamw")  # in which rate x decay shrinks the weights
 DECAY_ALONE = 1.0  # rate x decay from which a divergence is put down to the decay
 CLEARANCE = 0.5  # of the smallest diverging rate: as far as a range may be widened
 
