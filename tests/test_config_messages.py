@@ -111,7 +111,7 @@ SPACE_FAULTS = {
     "hidden: {choice: [5, ^x]}": 'hidden.choice[1]: must be a list, got "x"',
     "init: {uniform: ^[1, 2]}": "init.uniform: init is chosen by its name: use choice",
     "optimizer: {choice: [sgd, ^adagrda]}": "optimizer.choice[1]: must be one of sgd, momentum, "
-    'nesterov, adam, got "adagrda"',
+    'nesterov, adagrad, rmsprop, adam, adamw, got "adagrda": did you mean "adagrad"?',
     "activation: {choice: [relu, ^tahn]}": "activation.choice[1]: must be one of relu, "
     "leaky_relu, prelu, elu, selu, gelu, maxout, tanh, sigmoid, "
     'got "tahn": did you mean "tanh"?',
@@ -131,6 +131,42 @@ def test_a_fault_is_one_line_with_place_rule_and_value(marked, errors):
     lines = before.split("\n")
     said = (FAULTS | IN_SPACE)[marked]
     assert errors(before + after) == [f"x.yaml:{len(lines)}:{len(lines[-1]) + 1}: {said}"]
+
+
+@pytest.mark.parametrize(
+    "train, search, key, why",
+    [
+        ("optimizer: adam", "", "momentum", "no optimizer of this search (adam)"),
+        ("optimizer: rmsprop", "", "beta1", "no optimizer of this search (rmsprop)"),
+        ("", "", "decay_factor", "no schedule of this search (constant)"),
+        ("schedule: step", "", "pct_start", "no schedule of this search (step, constant)"),
+        ("schedule: step", "schedule: {choice: [cosine]}, ", "decay_epochs",
+         "no schedule of this search (cosine)"),
+    ],
+)  # fmt: skip
+def test_a_searched_key_that_nothing_reads_is_refused(train, search, key, why, errors):
+    before = f"search: {{space: {{{search}{key}: "
+    lines = errors(f"train: {{{train}}}\n{before}{{uniform: [0.5, 0.9]}}}}}}")
+    where = f"x.yaml:2:{len(before) + 1}: search.space.{key}"
+    fix = f"set train.{why.split()[1]}"
+    assert lines == [f"{where}: is read by {why}: {fix}"]
+
+
+@pytest.mark.parametrize(
+    "train, search, key",
+    [
+        ("optimizer: rmsprop", "", "beta2"),
+        ("", "optimizer: {choice: [sgd, adamw]}, ", "beta1"),
+        ("schedule: one_cycle", "", "pct_start"),
+        ("schedule: inverse", "", "decay_factor"),
+        ("", "", "warmup_epochs"),
+    ],
+)
+def test_a_searched_key_that_something_reads_is_taken(train, search, key, tmp_path):
+    path = tmp_path / "x.yaml"
+    space = f"{search}{key}: {{uniform: [0.5, 0.9]}}"
+    path.write_text(f"train: {{{train}}}\nsearch: {{space: {{{space}}}}}")
+    assert key in load(Found(path, "x", tmp_path, "x.yaml"), ()).search.space
 
 
 def test_all_faults_at_once_in_the_order_of_the_file(errors):

@@ -251,6 +251,12 @@ SPACE = "search.space.momentum={uniform: [0.1, 0.9]}"
         ("coarse", [], [STEP], "train.decay_factor=0.3", True),
         ("coarse", ["schedule"], [], "train.decay_factor=0.3", True),
         ("refine-1", [], [STEP], "train.decay_factor=0.3", False),  # refine is constant
+        ("coarse", [], [STEP], "train.pct_start=0.5", False),
+        ("coarse", [], ["train.schedule=one_cycle"], "train.pct_start=0.5", True),
+        ("coarse", [], ["train.schedule=cosine"], "train.decay_factor=0.3", False),
+        ("coarse", [], [], "train.warmup_epochs=1", True),  # of every schedule
+        ("coarse", [], ["train.optimizer=rmsprop"], "train.beta1=0.8", False),
+        ("coarse", [], ["train.optimizer=rmsprop"], "train.beta2=0.8", True),
         ("coarse", [], [], STEP, True),
         ("refine-1", [], [], STEP, False),
         ("refine-1", [], ["search.refine.schedule=null"], STEP, True),
@@ -434,6 +440,34 @@ def test_a_step_decays_the_weights_and_nothing_else(tmp_path, digits, monkeypatc
     plant(monkeypatch)
     found = checked(tmp_path, digits, "model.bias_init=0.5", "train.weight_decay=1e-3")
     assert found["regularization-raises-loss"] == verdict
+
+
+@pytest.mark.parametrize("decays, verdict", [(True, "pass"), (False, "fail")])
+def test_a_decoupled_decay_is_looked_for_in_a_step_and_not_in_the_loss(
+    tmp_path, digits, monkeypatch, decays, verdict
+):
+    """Adam's 10 would be a penalty far above the loss; adamw's is no penalty."""
+    if not decays:
+        plain = optimizers.Elementwise.prepare
+        monkeypatch.setattr(
+            optimizers.Elementwise, "prepare",
+            lambda kind, rates, t, dtype: plain(
+                kind, rates._replace(weight_decay=0 * rates.beta1), t, dtype
+            ),
+        )  # fmt: skip
+    given = ("train.optimizer=adamw", "train.weight_decay=10")
+    found = checked(tmp_path, digits, *given)["regularization-raises-loss"]
+    assert found == verdict
+    coupled = checked(tmp_path, digits, "train.optimizer=adam", "train.weight_decay=10")
+    assert coupled["regularization-raises-loss"] == "warn"
+
+
+@pytest.mark.parametrize("stage", [s for s in CHECKS if s.name != "data"], ids=lambda s: s.name)
+def test_the_checks_train_at_the_rates_they_name(tmp_path, digits, stage):
+    """Neither the configured schedule nor its warm-up goes over them."""
+    given = ("train.schedule=one_cycle", "train.warmup_epochs=3")
+    specs = stage.plan(Context(config(tmp_path, *given), digits, stage.name), [])
+    assert specs and {(s.schedule, s.rates.warmup_epochs) for s in specs} == {("constant", 0)}
 
 
 # --- every stage

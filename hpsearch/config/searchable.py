@@ -15,6 +15,7 @@ from hpsearch.search.space import RANGES, Choice, Distribution, Space
 _DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
 _WHOLE = {next(iter(kind.model_fields)): kind.integer for kind in RANGES}
 _SPACE = ("search", "space")
+Table = Mapping[str, Optimizer] | Mapping[str, Schedule]
 _MISFITS = {
     "int_type": "must be a whole number: use int_uniform, int_log_uniform or choice",
     "string_type": "is chosen by its name: use choice",
@@ -42,18 +43,19 @@ def unread_faults(config: Config) -> Iterator[Fault]:
     schedules = _choices(space, "schedule") or [
         part.schedule or train.schedule for part in (search.coarse, search.refine)
     ]
-    by_optimizers, by_schedules = reads(OPTIMIZERS, optimizers), reads(SCHEDULES, schedules)
-    names = " and ".join(dict.fromkeys(map(str, schedules)))
+    yield from _unread(space, "optimizer", OPTIMIZERS, optimizers)
+    yield from _unread(space, "schedule", SCHEDULES, schedules)
+
+
+def _unread(space: Space, kind: str, table: Table, used: list[Any]) -> Iterator[Fault]:
+    names = ", ".join(dict.fromkeys(map(str, used)))
     for key in space:
-        if key in reads(OPTIMIZERS) - by_optimizers:
-            yield Fault((*_SPACE, key), f"is not read by the optimizer {train.optimizer}")
-        if key in reads(SCHEDULES) - by_schedules:
-            yield Fault((*_SPACE, key), f"is not read by the {names} schedule: set train.schedule")
+        if key in reads(table) - reads(table, used):
+            rule = f"is read by no {kind} of this search ({names}): set train.{kind}"
+            yield Fault((*_SPACE, key), rule)
 
 
-def reads(
-    table: Mapping[str, Optimizer] | Mapping[str, Schedule], names: Iterable[Any] | None = None
-) -> set[str]:
+def reads(table: Table, names: Iterable[Any] | None = None) -> set[str]:
     """The keys of train that a table's members read: all of them, or those of these names."""
     chosen = table if names is None else set(map(str, names)) & table.keys()
     return {key for name in chosen for key in table[name].reads}
