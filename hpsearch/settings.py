@@ -8,11 +8,9 @@ from typing import Any
 from hpsearch import __version__
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
-from hpsearch.config.searchable import reads
+from hpsearch.config.searchable import FAMILIES, reads
 from hpsearch.data import Dataset
 from hpsearch.environment import environment
-from hpsearch.nn.optimizers import OPTIMIZERS
-from hpsearch.nn.schedules import SCHEDULES
 from hpsearch.search.space import write_space
 from hpsearch.stages.context import Stage
 from hpsearch.strictjson import plain
@@ -47,8 +45,8 @@ def search_settings(
     flat = flatten(config.model_dump(mode="json"))
     part = config.search.coarse if stage == "coarse" else config.search.refine
     flat["train.schedule"] = part.schedule or config.train.schedule
-    idle = {f"train.{name}" for name in _unread(config, flat["train.schedule"], searched)}
-    idle |= {f"{section}.{name}" for section in ("model", "train") for name in searched}
+    idle = {*searched, *_unread(config, flat["train.schedule"], searched)}
+    idle = {f"{section}.{name}" for section in ("model", "train") for name in idle}
     used = {
         key: value for key, value in flat.items()
         if key.startswith(("model.", "train.")) and key not in idle
@@ -60,12 +58,11 @@ def search_settings(
 
 
 def _unread(config: Config, schedule: str, searched: Sequence[str]) -> set[str]:
-    """Keys of train that neither the optimizer nor the schedule of these trials reads."""
-    unread = {"epochs"}
-    if "optimizer" not in searched:
-        unread |= reads(OPTIMIZERS) - reads(OPTIMIZERS, [config.train.optimizer])
-    if "schedule" not in searched:
-        unread |= reads(SCHEDULES) - reads(SCHEDULES, [schedule])
+    """Keys of model and train that no optimizer, schedule, ... of these trials reads."""
+    unread, set_ = {"epochs"}, {**vars(config.model), **vars(config.train), "schedule": schedule}
+    for kind, table in FAMILIES.items():
+        if kind not in searched:
+            unread |= reads(table) - reads(table, [set_[kind]])
     return unread
 
 

@@ -142,13 +142,15 @@ def test_a_fault_is_one_line_with_place_rule_and_value(marked, errors):
         ("schedule: step", "", "pct_start", "no schedule of this search (step, constant)"),
         ("schedule: step", "schedule: {choice: [cosine]}, ", "decay_epochs",
          "no schedule of this search (cosine)"),
+        ("loss: hinge", "", "label_smoothing", "no loss of this search (hinge)"),
+        ("", "", "slope", "no activation of this search (relu)"),
     ],
 )  # fmt: skip
 def test_a_searched_key_that_nothing_reads_is_refused(train, search, key, why, errors):
     before = f"search: {{space: {{{search}{key}: "
     lines = errors(f"train: {{{train}}}\n{before}{{uniform: [0.5, 0.9]}}}}}}")
     where = f"x.yaml:2:{len(before) + 1}: search.space.{key}"
-    fix = f"set train.{why.split()[1]}"
+    fix = f"set {'model' if key == 'slope' else 'train'}.{why.split()[1]}"
     assert lines == [f"{where}: is read by {why}: {fix}"]
 
 
@@ -160,6 +162,8 @@ def test_a_searched_key_that_nothing_reads_is_refused(train, search, key, why, e
         ("schedule: one_cycle", "", "pct_start"),
         ("schedule: inverse", "", "decay_factor"),
         ("", "", "warmup_epochs"),
+        ("", "loss: {choice: [hinge, softmax]}, ", "label_smoothing"),
+        ("", "activation: {choice: [relu, elu]}, ", "slope"),
     ],
 )
 def test_a_searched_key_that_something_reads_is_taken(train, search, key, tmp_path):

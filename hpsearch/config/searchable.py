@@ -1,27 +1,42 @@
 """What the space may search: keys of model and train, over values that those keys may have."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from hpsearch.config.messages import Fault, sentence
 from hpsearch.config.schema import SEARCHABLE, Config
 from hpsearch.config.yaml12 import KeyPath
-from hpsearch.nn.optimizers import OPTIMIZERS, Optimizer
-from hpsearch.nn.schedules import SCHEDULES, Schedule
+from hpsearch.nn.activations import ACTIVATIONS
+from hpsearch.nn.losses import LOSSES
+from hpsearch.nn.optimizers import OPTIMIZERS
+from hpsearch.nn.schedules import SCHEDULES
 from hpsearch.search.space import RANGES, Choice, Distribution, Space
 
 _DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
 _WHOLE = {next(iter(kind.model_fields)): kind.integer for kind in RANGES}
 _SPACE = ("search", "space")
-Table = Mapping[str, Optimizer] | Mapping[str, Schedule]
 _MISFITS = {
     "int_type": "must be a whole number: use int_uniform, int_log_uniform or choice",
     "string_type": "is chosen by its name: use choice",
     "one_of": "is chosen by its name: use choice",
     "literal_error": "is chosen by its name: use choice",
 }
+
+
+class Reader(Protocol):
+    """A member of a family, such as an optimizer."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The keys of its section of the config that it depends on."""
+
+
+Table = Mapping[str, Reader]
+FAMILIES: dict[str, Table] = {
+    "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES, "activation": ACTIVATIONS,
+}  # fmt: skip
 
 
 def space_faults(space: Any) -> Iterator[Fault]:
@@ -37,26 +52,23 @@ def space_faults(space: Any) -> Iterator[Fault]:
 
 
 def unread_faults(config: Config) -> Iterator[Fault]:
-    """Searched keys that no optimizer or schedule of this search reads."""
-    space, train, search = config.search.space, config.train, config.search
-    optimizers = _choices(space, "optimizer") or [train.optimizer]
-    schedules = _choices(space, "schedule") or [
-        part.schedule or train.schedule for part in (search.coarse, search.refine)
-    ]
-    yield from _unread(space, "optimizer", OPTIMIZERS, optimizers)
-    yield from _unread(space, "schedule", SCHEDULES, schedules)
-
-
-def _unread(space: Space, kind: str, table: Table, used: list[Any]) -> Iterator[Fault]:
-    names = ", ".join(dict.fromkeys(map(str, used)))
-    for key in space:
-        if key in reads(table) - reads(table, used):
-            rule = f"is read by no {kind} of this search ({names}): set train.{kind}"
-            yield Fault((*_SPACE, key), rule)
+    """Searched keys that no optimizer, schedule, loss or activation of this search reads."""
+    space, search = config.search.space, config.search
+    set_ = {**vars(config.model), **vars(config.train)}
+    for kind, table in FAMILIES.items():
+        used = _choices(space, kind) or [set_[kind]]
+        if kind == "schedule" and kind not in space:
+            used = [part.schedule or set_[kind] for part in (search.coarse, search.refine)]
+        names = ", ".join(dict.fromkeys(map(str, used)))
+        section = "model" if kind == "activation" else "train"
+        for key in space:
+            if key in reads(table) - reads(table, used):
+                rule = f"is read by no {kind} of this search ({names}): set {section}.{kind}"
+                yield Fault((*_SPACE, key), rule)
 
 
 def reads(table: Table, names: Iterable[Any] | None = None) -> set[str]:
-    """The keys of train that a table's members read: all of them, or those of these names."""
+    """The keys that a table's members read: all of them, or those of these names."""
     chosen = table if names is None else set(map(str, names)) & table.keys()
     return {key for name in chosen for key in table[name].reads}
 

@@ -45,6 +45,11 @@ class Activation(NamedTuple):
     slope_gradient: Callable[[Array, Array], Array] | None = None
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """The settings that it depends on."""
+        return () if self.slope is None else ("slope",)
+
+    @property
     def learned(self) -> bool:
         """Whether the slope is one of the learnable tensors."""
         return self.slope_gradient is not None

@@ -31,13 +31,15 @@ class Function(Protocol):
 
 class Loss(NamedTuple):
     """`constant(shares)` is the least loss of an answer that ignores the input, for classes of
-    these shares (C,); `indifferent(C)` that of logits that are all alike, whatever the shares.
+    these shares (C,); `indifferent(C)` that of logits that are all alike, whatever the shares;
+    `reads` are the settings that it depends on.
     `kinks(logits, labels)` says on which side of each kink a row is, None where there are none.
     """
 
     rows: Function
     indifferent: Callable[[int], float]
     constant: Callable[[Shares], float]
+    reads: tuple[str, ...] = ()
     kinks: Callable[[Array, Labels], NDArray[np.bool_]] | None = None
 
 
@@ -116,8 +118,8 @@ def _best_constant_margin(shares: Shares) -> float:
 
 
 LOSSES = {
-    "softmax": Loss(softmax_cross_entropy, math.log, _entropy),
-    "hinge": Loss(hinge, lambda classes: classes - 1.0, _best_constant_margin, _within),
+    "softmax": Loss(softmax_cross_entropy, math.log, _entropy, ("label_smoothing",)),
+    "hinge": Loss(hinge, lambda classes: classes - 1.0, _best_constant_margin, kinks=_within),
 }
 
 
