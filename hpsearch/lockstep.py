@@ -1,5 +1,6 @@
 """A cohort's arithmetic: K trials as stacked arrays, stepped and evaluated together."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -101,6 +102,13 @@ class Lockstep:
         self.dropout.keep(mask)
         self.update_ratio = self.update_ratio[mask]
         self._tapes.clear()
+
+    def penalty(self) -> NDArray[np.float64]:
+        """0.5 decay sum(W^2) of every trial, (K,): what weight decay adds to its loss."""
+        weights = self.memory.params.weights
+        rows = [w.reshape(self.size, 1, math.prod(w.shape[1:])) for w in weights]
+        squares = np.sum([_length(row) ** 2 for row in rows], axis=0)
+        return np.asarray(0.5 * self.base.weight_decay * squares)
 
     def evaluate(self, data: Dataset, rows: Rows, *, zero: bool = False) -> Scores:
         """Loss, accuracy and balanced accuracy of every trial on all `rows`."""

@@ -16,6 +16,7 @@ from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
 # log C where the first minibatch happened to be an easy one.
 DIVERGED = 3.0
 REASON = f"loss not finite, or above {DIVERGED:g} times the first"
+STALE = "stopped early: no better for {} epochs"
 SMOOTHING = 0.9  # of the loss compared with it, so that one odd minibatch is no divergence
 MAX_LOSSES = 490  # pairs (step, loss) kept of each trial, evenly thinned, and the last ten
 TAIL = 10
@@ -30,21 +31,22 @@ class Recorder:
         self.specs, self.cohort = specs, cohort
         self.alive = np.arange(len(specs))
         self.curves = [Curves() for _ in specs]
-        self._stride, self._tail = -(-steps // MAX_LOSSES), steps - TAIL
+        self._steps, self._stride = steps, -(-steps // MAX_LOSSES)
         self._losses: list[tuple[int, NDArray[np.intp], NDArray[np.float64]]] = []
-        self._first = np.zeros(len(specs))  # this and the next two (K,), of the living
+        self._first = np.zeros(len(specs))  # this and the next three (K,), of the living
         self._smooth = np.zeros(len(specs))
         self._epoch_loss = np.zeros(len(specs))
+        self._penalty = cohort.penalty()
         self._epoch_rows = 0
         self._indifferent = LOSSES[specs[0].loss].indifferent(specs[0].net.sizes[-1])
-        self._lost: dict[int, tuple[int, str]] = {}
+        self._left: dict[int, tuple[Status, int, str]] = {}
         self._best_epoch: list[int | None] = [None] * len(specs)
         self._best_weights: list[Array | None] = [None] * len(specs)
 
     def loss(self, loss: NDArray[np.float64], rows: int) -> None:
         """Takes a step's losses (K,) down, and the trials that diverged out of the cohort."""
         step = self.cohort.t
-        if (step - 1) % self._stride == 0 or step > self._tail:
+        if (step - 1) % self._stride == 0 or step > self._steps - TAIL:
             self._losses.append((step, self.alive, loss))
         self._epoch_loss += loss * rows
         self._epoch_rows += rows
@@ -53,26 +55,32 @@ class Recorder:
         self._smooth *= SMOOTHING
         self._smooth += (1 - SMOOTHING) * loss
         limit = DIVERGED * (1 - SMOOTHING**step)
-        self._drop(~(self._smooth <= limit * self._first), REASON)
+        self._drop(~(self._smooth <= limit * self._first), Status.DIVERGED, REASON)
 
     def epoch(self, rate: NDArray[np.float64], train: Scores, validation: Scores | None) -> None:
         """Writes an epoch's numbers, each (K,), into the curves of the living."""
-        for k, place in enumerate(self.alive):
+        for k, place in enumerate(self.alive.tolist()):
             curves = self.curves[place]
             curves.train_loss.append(float(self._epoch_loss[k] / self._epoch_rows))
             curves.train_accuracy.append(float(train.accuracy[k]))
             curves.learning_rate.append(float(rate[k]))
             curves.update_ratio.append(float(self.cohort.update_ratio[k]))
+            if self.specs[place].rates.weight_decay:
+                curves.penalty.append(float(self._penalty[k]))
             if validation:
                 curves.val_loss.append(float(validation.loss[k]))
                 curves.val_accuracy.append(float(validation.accuracy[k]))
                 curves.val_balanced_accuracy.append(float(validation.balanced_accuracy[k]))
-                self._keep_best(int(place), k)
+                self._keep_best(place, k)
         self._epoch_loss[:], self._epoch_rows = 0.0, 0
         lost = ~(train.loss <= DIVERGED * self._first)
         if validation:
             lost |= ~np.isfinite(validation.loss)
-        self._drop(lost, f"after the epoch, {REASON}")
+        self._drop(lost, Status.DIVERGED, f"after the epoch, {REASON}")
+        if validation and self.cohort.t < self._steps:
+            stale = np.array([self._stale(place) for place in self.alive.tolist()], bool)
+            self._drop(stale, Status.DONE, STALE)
+        self._penalty = self.cohort.penalty()
 
     def _keep_best(self, place: int, k: int) -> None:
         curve = getattr(self.curves[place], self.specs[place].metric)
@@ -84,13 +92,21 @@ class Recorder:
             self._best_epoch[place] = len(curve)
             self._best_weights[place] = self.cohort.memory.flat(k)
 
-    def _drop(self, lost: NDArray[np.bool_], reason: str) -> None:
-        if lost.any():
-            for place in self.alive[lost]:
-                self._lost[int(place)] = (self.cohort.t, reason)
-            living = ~lost
+    def _stale(self, place: int) -> bool:
+        """Whether the trial's patience is at its end."""
+        patience, best = self.specs[place].patience, self._best_epoch[place]
+        if patience is None or best is None:
+            return False
+        return len(self.curves[place].train_loss) - best >= patience
+
+    def _drop(self, leaving: NDArray[np.bool_], status: Status, reason: str) -> None:
+        if leaving.any():
+            for place in self.alive[leaving]:
+                self._left[int(place)] = (status, self.cohort.t, reason)
+            living = ~leaving
             self.alive, self._first = self.alive[living], self._first[living]
             self._smooth, self._epoch_loss = self._smooth[living], self._epoch_loss[living]
+            self._penalty = self._penalty[living]
             self.cohort.keep(living)
 
     def results(self, seconds: float) -> list[TrialResult]:
@@ -112,12 +128,11 @@ class Recorder:
         self, place: int, losses: list[tuple[int, float]], seconds: float
     ) -> TrialResult:
         spec = self.specs[place]
-        step, reason = self._lost.get(place, (self.cohort.t, ""))
-        diverged = place in self._lost
+        status, step, why = self._left.get(place, (Status.DONE, self.cohort.t, ""))
+        reason = f"{why.format(spec.patience)}, at step {step}" if why else ""
         return TrialResult(
             stage=spec.stage, id=spec.id, seed=spec.seed, hparams=spec.hparams,
-            status=Status.DIVERGED if diverged else Status.DONE, metric=spec.metric,
-            curves=self.curves[place], best_epoch=self._best_epoch[place], step=step,
-            losses=losses, reason=f"{reason}, at step {step}" if reason else "",
+            status=status, metric=spec.metric, curves=self.curves[place],
+            best_epoch=self._best_epoch[place], step=step, losses=losses, reason=reason,
             train_seconds=seconds,
         )  # fmt: skip

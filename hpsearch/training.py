@@ -27,10 +27,10 @@ STOPPED = "stopped; what is finished is kept: run it again to go on"
 class Watch:
     """How a cohort in training is seen, and stopped, from outside.
 
-    `steps(n)` is told of n more trial-steps done, `epoch(recorder)` of every finished epoch,
-    `failed(traceback)` of what broke a cohort; training ends with Stopped soon after `stop` is
-    set. `busy` is set while cohorts are in training: at any other time a signal may stop the
-    program where it is.
+    `steps(n)` is told of n more trial-steps done or, of trials that ended early, spared,
+    `epoch(recorder)` of every finished epoch, `failed(traceback)` of what broke a cohort;
+    training ends with Stopped soon after `stop` is set. `busy` is set while cohorts are in
+    training: at any other time a signal may stop the program where it is.
     """
 
     steps: Callable[[int], None] = lambda n: None
@@ -52,7 +52,8 @@ class Watch:
 def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
     """Trains the task's trials in lockstep; one result per trial, in the order of its specs.
 
-    A trial that diverges leaves the cohort, and the rest go on. Raises Stopped when told to stop.
+    A trial that diverges, or whose patience ends, leaves the cohort, and the rest go on. Raises
+    Stopped when told to stop.
     """
     started = time.monotonic()
     assert len({spec.shape for spec in task.specs}) == 1, "a cohort's trials are alike in shape"
@@ -65,7 +66,9 @@ def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
             _train_epoch(spec, data, rows, recorder, watch, epoch=epoch, until=steps)
             if not cohort.size or cohort.t == steps:
                 break
-    return recorder.results(time.monotonic() - started)
+    results = recorder.results(time.monotonic() - started)
+    watch.steps(sum(steps - result.step for result in results))
+    return results
 
 
 def _train_epoch(

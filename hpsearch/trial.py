@@ -70,7 +70,8 @@ class TrialSpec:
     """All that decides a trial's numbers, apart from the data.
 
     `seed` draws the initial weights, `order_seed` the order of the minibatches (with the epoch).
-    Trials with the same `shape` may train in one cohort.
+    Trials with the same `shape` may train in one cohort. After `patience` epochs that were no
+    better a trial stops, where its searched metric is measured at all.
     """
 
     stage: str
@@ -88,6 +89,7 @@ class TrialSpec:
     hparams: Mapping[str, Value] = field(default_factory=dict)
     view: View = View()
     evaluate: bool = True
+    patience: int | None = None
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -119,7 +121,8 @@ class Curves:
 
     `train_accuracy` is measured on as many training rows as there are validation rows (at most
     1,000), so that the two have the same standard error. `update_ratio` is the largest over the
-    layers of |update| / |weights| at the epoch's last step.
+    layers of |update| / |weights| at the epoch's last step. `penalty`, where there is weight
+    decay, is 0.5 decay sum(W^2) when the epoch began.
     """
 
     train_loss: Curve = field(default_factory=_curve)
@@ -129,6 +132,7 @@ class Curves:
     val_balanced_accuracy: Curve = field(default_factory=_curve)
     learning_rate: Curve = field(default_factory=_curve)
     update_ratio: Curve = field(default_factory=_curve)
+    penalty: Curve = field(default_factory=_curve)
 
     def __post_init__(self) -> None:
         for name, curve in vars(self).items():
@@ -140,8 +144,9 @@ class Curves:
 class TrialResult:
     """What came of a trial. `weights` (P,) are those of the best epoch, where they were kept.
 
-    `step` is the step at which a diverged trial was given up; `losses` are at most 500 pairs
-    (step, minibatch loss), evenly thinned; epochs count from 1.
+    `step` is the last step trained: a diverged trial was given up there; `losses` are at most
+    500 pairs (step, minibatch loss), evenly thinned; epochs count from 1. `verdict` is the word
+    for its curves (see `curves`), empty where there are none or nobody asked.
     """
 
     stage: str
@@ -155,6 +160,7 @@ class TrialResult:
     step: int
     best_epoch: int | None = None
     reason: str = ""
+    verdict: str = ""
     train_seconds: float = 0.0
     weights: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 

@@ -119,6 +119,9 @@ class Train(Section):
         0.0, "epochs in which the rate first rises evenly to what the schedule says"
     )
     epochs: Count = key(10, "how long train trains")
+    patience: Count | None = key(
+        None, "stop a trial after so many epochs that were no better; null: never"
+    )
 
 
 class Coarse(Section):

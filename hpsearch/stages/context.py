@@ -58,6 +58,7 @@ class Context:
             "loss": train.loss,
             "batch_size": train.batch_size,
             "metric": self.config.search.metric,
+            "patience": train.patience,
         }
         return TrialSpec(
             stage=self.stage, id=trial, budget=budget, hparams=hparams,

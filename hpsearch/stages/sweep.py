@@ -42,7 +42,7 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     return [
         context.spec(
             number, Budget(1, settings.iterations), seed=shared, schedule="constant",
-            hparams={"learning_rate": rate},
+            patience=None, hparams={"learning_rate": rate},
             rates={"weight_decay": settings.weight_decay, "warmup_epochs": 0.0},
         )
         for number, rate in enumerate(wanted)
