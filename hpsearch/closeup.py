@@ -10,6 +10,7 @@ from rich.text import Text
 from threadpoolctl import threadpool_limits
 
 from hpsearch.cohort import Task
+from hpsearch.curves import ACTIONS
 from hpsearch.errors import UsageError
 from hpsearch.recorder import Recorder
 from hpsearch.report.charts import sparkline
@@ -47,11 +48,14 @@ class Closeup:
             ]
         )
         if self.diverged:
-            lines.append(Text(f"diverged: {result.reason}; lower train.learning_rate", "red"))
+            lines.append(Text(f"diverged: {result.reason}; {ACTIONS[result.verdict]}", "red"))
         else:
             accuracy, loss = result.at_best("val_accuracy"), result.at_best("val_loss")
             said = f"best epoch {result.best_epoch}: val accuracy {accuracy:.4f}, loss {loss:.4f}"
             lines.append(Text(said, "green"))
+            lines += [Text(result.reason)] if result.reason else []
+            word = result.verdict
+            lines.append(Text(f"curves: {word.replace('-', ' ')}; {ACTIONS[word]}"))
             lines.append(Text(f"weights: {self.path}"))
         return Group(*lines)
 

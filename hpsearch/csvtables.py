@@ -26,7 +26,7 @@ def trials_csv(results: Sequence[TrialResult]) -> Iterator[str]:
     hparams = list(dict.fromkeys(name for result in results for name in result.hparams))
     head = [
         "trial", "status", *AT_BEST, "best_epoch", "epochs", "step", *hparams,
-        *(f"last_{name}" for name in LAST), "seed", "reason", "train_seconds",
+        *(f"last_{name}" for name in LAST), "verdict", "seed", "reason", "train_seconds",
     ]  # fmt: skip
     return _pieces(head, ([_trial_row(result, hparams)] for result in results))
 
@@ -35,8 +35,8 @@ def _trial_row(result: TrialResult, hparams: Sequence[str]) -> Row:
     values = (
         result.id, str(result.status), *map(result.at_best, AT_BEST), result.best_epoch,
         result.epochs, result.step, *map(result.hparams.get, hparams),
-        *((getattr(result.curves, name) or [None])[-1] for name in LAST), result.seed,
-        result.reason, round(result.train_seconds, 4),
+        *((getattr(result.curves, name) or [None])[-1] for name in LAST), result.verdict,
+        result.seed, result.reason, round(result.train_seconds, 4),
     )  # fmt: skip
     return map(_cell, values)
 

@@ -4,18 +4,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.cohort import Task
+from hpsearch.curves import verdict
 from hpsearch.data import Dataset, Rows, minibatches
 from hpsearch.errors import Stopped
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn.activations import Array
 from hpsearch.nn.schedules import Clock
+from hpsearch.reading import Yardstick
 from hpsearch.recorder import Recorder
 from hpsearch.trial import TrialResult, TrialSpec, View
 
@@ -68,7 +70,8 @@ def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
                 break
     results = recorder.results(time.monotonic() - started)
     watch.steps(sum(steps - result.step for result in results))
-    return results
+    yardstick = _yardstick(data, rows)
+    return [replace(result, verdict=verdict(result, yardstick)) for result in results]
 
 
 def _train_epoch(
@@ -99,6 +102,13 @@ def _train_epoch(
 def view_of(rows: Rows, view: View) -> Rows:
     """The rows that the trial trains on."""
     return rows if view.rows is None else rows.part(np.array(view.rows))
+
+
+def _yardstick(data: Dataset, rows: Rows) -> Yardstick:
+    """For trials on these training rows."""
+    share = np.bincount(rows.y, minlength=data.n_classes) / len(rows.y)
+    entropy = -float((share[share > 0] * np.log(share[share > 0])).sum())
+    return Yardstick(len(data.validation.y), len(_probe(data, rows).y), data.n_classes, entropy)
 
 
 def _inputs(data: Dataset, rows: Rows, index: NDArray[np.intp], view: View) -> Array:

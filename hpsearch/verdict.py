@@ -110,7 +110,8 @@ class SearchDocument:
     `verdict` is None while trials are missing. `space` and `next_space` map an hparam to its
     distribution as YAML writes it; `reasons` says of each next range why; `settings` is what
     the trials' numbers depend on besides their own hparams; `carried` are the hparams of the
-    first trials where they come from the round before.
+    first trials where they come from the round before; `verdicts` counts the words for the
+    trials' curves.
     """
 
     stage: str
@@ -133,6 +134,7 @@ class SearchDocument:
     baseline: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     carried: Sequence[Mapping[str, Any]] = ()
+    verdicts: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         record = {f.name: plain(getattr(self, f.name)) for f in fields(self)}

@@ -46,7 +46,8 @@ def spec(
 def bits(result):
     """Everything that a trial's numbers are, exactly."""
     curves = {name: np.array(curve).tobytes() for name, curve in vars(result.curves).items()}
-    return result.id, result.status, result.step, result.best_epoch, curves, repr(result.losses)
+    return (result.id, result.status, result.step, result.best_epoch, curves, repr(result.losses),
+            result.verdict)  # fmt: skip
 
 
 def train(specs, data=DIGITS):

@@ -8,6 +8,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.padding import Padding
 from rich.text import Text
 
+from hpsearch.curves import ACTIONS, tally
 from hpsearch.errors import HostError
 from hpsearch.report.charts import BEST, ruler, sparkline
 from hpsearch.report.grid import Column, Grid, cells, figures
@@ -98,12 +99,26 @@ def _messages(
         lines.append(_indented(named_best(document.best, rows)))
     if document.message:
         lines.append(_indented(Text(plain(document.message))))
+    lines += [_indented(Text(line)) for line in curves_say(document.verdicts, best)]
     error = error_of(best[0].metric, best[0].value, rows) if best else None
     if error is not None:
         tied = sum(result.score >= best[0].score - error for result in best)
         text = f"the best {tied} trials lie within one standard error: their order is noise"
         lines += [_indented(Text(text, style="dim"))] if tied > 1 else []
     return lines
+
+
+def curves_say(verdicts: Mapping[str, int], best: Sequence[TrialResult]) -> list[str]:
+    """How many curves show what; and what to do where half of the best show the same fault."""
+    if not verdicts:
+        return []
+    counts = ", ".join(f"{n} {plain(word.replace('-', ' '))}" for word, n in verdicts.items())
+    top = best[:RANKED]
+    word, n = next(iter(tally(top).items()), ("healthy", 0))
+    if word == "healthy" or word not in ACTIONS or 2 * n < len(top):
+        return [f"curves: {counts}"]
+    said = f"{n} of the best {len(top)}" if len(top) > 1 else "the best"
+    return [f"curves: {counts}", f"{said}: {word.replace('-', ' ')}; {ACTIONS[word]}"]
 
 
 def _indented(text: Text, by: int = 2) -> Padding:

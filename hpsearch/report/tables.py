@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from hpsearch.curves import tally
 from hpsearch.errors import HostError
 from hpsearch.report.text import metric
 from hpsearch.search.space import Choice, Distribution, parse_space
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 TOP = 5  # trials whose places in a range are shown
 AT_BEST = ("val_accuracy", "val_balanced_accuracy", "val_loss", "train_accuracy", "train_loss")
-TRIAL = ("trial", "status", *AT_BEST, "best_epoch", "epochs", "step")
+TRIAL = ("trial", "status", *AT_BEST, "best_epoch", "epochs", "step", "verdict")
 CHECK = ("verdict", "name", "value", "expected", "message", "fix", "diagnosis")
 SPACE = (
     "hparam", "kind", "low", "high", "values", "best", "position", "top", "next_low", "next_high",
@@ -73,7 +74,7 @@ def so_far(document: SearchDocument, results: Sequence[TrialResult]) -> SearchDo
     return replace(
         document, completed=counts[Status.DONE], diverged=counts[Status.DIVERGED],
         pruned=counts[Status.PRUNED], failed=counts[Status.FAILED],
-        best=best.described if best else None,
+        best=best.described if best else None, verdicts=tally(results),
     )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def _trial_row(result: TrialResult) -> Row:
         "trial": result.id, "status": str(result.status),
         **{name: result.at_best(name) for name in AT_BEST},
         "best_epoch": result.best_epoch, "epochs": result.epochs, "step": result.step,
-        **result.hparams,
+        "verdict": result.verdict, **result.hparams,
     }  # fmt: skip
 
 

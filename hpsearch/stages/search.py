@@ -6,6 +6,7 @@ from typing import Any
 
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
+from hpsearch.curves import tally
 from hpsearch.errors import GateError
 from hpsearch.search.samplers import SAMPLERS
 from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
@@ -124,7 +125,7 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
         message=message, reasons=reasons, space=write_space(space), sampler=search.sampler,
         metric=search.metric, epochs=epochs, baseline=_baseline(context),
         settings=context.opened.settings if context.opened else {},
-        carried=context.opened.carried if context.opened else (),
+        carried=context.opened.carried if context.opened else (), verdicts=tally(done),
     )  # fmt: skip
 
 
