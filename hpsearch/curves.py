@@ -135,8 +135,8 @@ def saturated_early(trial: Reading) -> bool:
 
 
 def underfitting(trial: Reading) -> bool:
-    """Training is no better than validation, and not good."""
-    return trial.unfit and not trial.ahead
+    """The training loss is no fit, and nothing above says why."""
+    return trial.unfit
 
 
 def noisy_end(trial: Reading) -> bool:
@@ -179,7 +179,7 @@ RULES = (
     Rule(loss_rises, "look for a bug: the training loss rises though the updates are small"),
     Rule(too_short, "train for more epochs before judging it"),
     Rule(overfitting, "more weight decay, more data, or train.patience"),
-    Rule(still_improving, "train longer"),
+    Rule(still_improving, "train longer; with more train.patience where that stopped it"),
     Rule(saturated_early, "fewer epochs, a smaller learning rate, or more weight decay"),
     Rule(underfitting, "more hidden units, less weight decay"),
     Rule(noisy_end, "larger minibatches, or a schedule that lowers the learning rate"),

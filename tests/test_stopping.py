@@ -84,6 +84,14 @@ def test_a_trial_stops_when_its_patience_ends_and_keeps_its_best_weights(patienc
     assert end < 30, "or this shows nothing"
 
 
+def test_a_trial_that_trained_to_its_end_was_not_stopped():
+    """Though its patience ended just there."""
+    short = train(spec(0, 0.3, patience=2, budget=Budget(30)))[0]
+    assert short.epochs < 30 and short.reason
+    whole = train(spec(0, 0.3, patience=2, budget=Budget(short.epochs)))[0]
+    assert whole.reason == "" and whole.curves == short.curves
+
+
 def test_a_trial_that_gets_better_every_epoch_is_never_stopped():
     result = train(spec(0, 1e-4, patience=1, metric="val_loss"))[0]
     assert result.epochs == EPOCHS and result.reason == ""
