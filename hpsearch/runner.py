@@ -275,11 +275,13 @@ class Runner:
         model, _ = self.config.with_hparams(dict(result.hparams))
         assert result.weights is not None
         net, weights = fold(net_of(model, self.data), result.weights)
+        rotation = self.data.preprocess.rotation
         return {
             "weights": weights, "sizes": np.array(net.sizes),
             "activation": np.array(net.activation), "normalization": np.array(net.normalization),
             "shift": self.data.preprocess.shift, "factor": self.data.preprocess.factor,
             "classes": np.array(self.data.classes), "features": np.array(self.data.features),
+            **({} if rotation is None else {"rotation": rotation}),
         }  # fmt: skip
 
     def _derive(self, document: SearchDocument, done: Sequence[TrialResult]) -> None:

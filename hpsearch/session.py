@@ -15,7 +15,7 @@ from hpsearch.config.find import find
 from hpsearch.config.load import load
 from hpsearch.config.schema import Config
 from hpsearch.config.written import Override
-from hpsearch.data import Dataset, Source
+from hpsearch.data import Augment, Dataset, Source
 from hpsearch.data import load as load_data
 from hpsearch.environment import environment, other_kernel
 from hpsearch.errors import Stopped
@@ -111,8 +111,9 @@ class Session:
                     raise Stopped("stopped while loading the data; nothing was written")
                 progress(done, total)
 
+            augment = Augment(**data.augment.model_dump())
             return load_data(
-                source, center=data.preprocess.center, scale=data.preprocess.scale, progress=tell
+                source, **data.preprocess.model_dump(), augment=augment, progress=tell
             )
 
     def next(self, command: str) -> str:

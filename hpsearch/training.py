@@ -87,7 +87,7 @@ def _train_epoch(
         if watch.stop.is_set():
             raise Stopped(STOPPED)
         watch.steps(cohort.size)
-        x = _inputs(data, rows, index, spec.view)
+        x = _inputs(data, rows, index, spec.view, draw=(spec.order_seed, epoch, number))
         now = begun._replace(step=cohort.t)
         recorder.loss(cohort.step(x, rows.y[index], now, measure=number == last), len(index))
         if not cohort.size:
@@ -111,11 +111,13 @@ def _yardstick(data: Dataset, rows: Rows) -> Yardstick:
     return Yardstick(len(data.validation.y), len(_probe(data, rows).y), data.n_classes, entropy)
 
 
-def _inputs(data: Dataset, rows: Rows, index: NDArray[np.intp], view: View) -> Array:
-    """One minibatch (N, D) as the network sees it."""
+def _inputs(
+    data: Dataset, rows: Rows, index: NDArray[np.intp], view: View, *, draw: tuple[int, int, int]
+) -> Array:
+    """One minibatch (N, D) as the network sees it; the cohort shares what `draw` decides."""
     if view.zero:
         return np.zeros((len(index), data.inputs), np.float32)
-    return data.batch(rows, index)
+    return data.augmented(rows, index, draw) if view.augment else data.batch(rows, index)
 
 
 def _probe(data: Dataset, rows: Rows) -> Rows:

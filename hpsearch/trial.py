@@ -30,10 +30,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class View:
-    """Which training rows a trial sees, and how: all of them as they are, unless said."""
+    """Which training rows a trial sees, and how: all of them, augmented as the data section says,
+    unless said.
+    """
 
     rows: tuple[int, ...] | None = None
     zero: bool = False
+    augment: bool = True
 
 
 @dataclass(frozen=True)

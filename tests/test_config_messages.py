@@ -65,8 +65,12 @@ FAULTS = {
     "a number of rows, or a file or folder, got -1",
     "data: {drop: [a, ^true]}": "data.drop[1]: must be a column: its name, or its number, "
     "got true",
-    "data: {preprocess: {whiten: ^zca}}": "data.preprocess.whiten: not offered yet: only none, "
-    'got "zca"',
+    "data: {preprocess: {whiten: ^zsa}}": "data.preprocess.whiten: must be one of none, pca, zca, "
+    'got "zsa": did you mean "zca"?',
+    "data: {augment: ^5}": "data.augment: must be a mapping of keys, got 5",
+    "data: {augment: {shift: ^-1}}": "data.augment.shift: must be at least 0, got -1",
+    "data: {augment: {^flipp: true}}": 'data.augment: unknown key "flipp": did you mean "flip"? '
+    "(allowed: flip, shift)",
     "model: {dropout: ^1.0}": "model.dropout: must be below 1, got 1.0",
     "model: {hidden: [50, ^0]}": "model.hidden[1]: must be at least 1, got 0",
     "model: {hidden: ^0}": "model.hidden: must be at least 1, got 0",

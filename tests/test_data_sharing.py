@@ -61,6 +61,19 @@ def test_what_travels_is_small_and_nothing_can_be_written(tmp_path, digits):
             assert not array.flags.writeable
 
 
+@pytest.mark.parametrize("whiten", ["pca", "zca"])
+def test_a_rotation_stays_in_a_file_too(tmp_path, whiten):
+    data = load(Source("digits"), center="feature", scale="standard", whiten=whiten)
+    x = data.batch(data.train, slice(99))
+    shared = Shared.of(data, tmp_path)
+    assert len(pickle.dumps(shared)) < 20_000
+    opened = pickle.loads(pickle.dumps(shared)).open()
+    assert opened.preprocess.whiten == whiten and bits(opened) == bits(data)
+    assert not opened.preprocess.rotation.flags.writeable
+    assert opened.preprocess.rotation.tobytes() == data.preprocess.rotation.tobytes()
+    assert opened.batch(opened.train, slice(99)).tobytes() == x.tobytes()
+
+
 def train(task, shared):
     result = train_cohort(task, shared.open(), Watch())[0]
     return result.curves, result.losses, result.weights.tobytes()

@@ -45,6 +45,10 @@ def one_of(names: Iterable[str]) -> tuple[AfterValidator, WithJsonSchema]:
     return AfterValidator(check), WithJsonSchema({"type": "string", "enum": allowed})
 
 
+def none_is_empty(section: object) -> object:
+    return {} if section == "none" else section
+
+
 def _as_list(widths: object) -> object:
     return [widths] if isinstance(widths, int) and not isinstance(widths, bool) else widths
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from hpsearch.config.checking import Audit, Overfit, Sanity, Sweep
 from hpsearch.config.kinds import (
@@ -27,6 +27,7 @@ from hpsearch.config.kinds import (
     Shares,
     SharesOrNone,
     Widths,
+    none_is_empty,
 )
 from hpsearch.config.section import Section, key
 from hpsearch.search.space import Distribution
@@ -51,7 +52,21 @@ class Preprocess(Section):
     scale: Literal["none", "standard", "channel", "unit"] = key(
         "standard", "what to divide by; unit: pixels / 255"
     )
-    whiten: Literal["none"] = key("none", "not offered yet")
+    whiten: Literal["none", "pca", "zca"] = key(
+        "none", "rotate to the principal axes, all of variance 1; zca: and back; slow if wide"
+    )
+
+
+class Augment(Section):
+    """How training images are altered, anew in every epoch."""
+
+    flip: bool = key(False, "swap left and right in half of them")
+    shift: Annotated[int, Field(ge=0, le=1000)] = key(0, "pixels, at most, up, down and sideways")
+
+
+Altered = Annotated[
+    Augment, BeforeValidator(none_is_empty, json_schema_input_type=Literal["none"] | Augment)
+]
 
 
 class Data(Section):
@@ -68,7 +83,9 @@ class Data(Section):
     missing: Literal["error", "drop"] = key("error", "csv: what to do with rows that have gaps")
     split: Split = Split()
     preprocess: Preprocess = Preprocess()
-    augment: Literal["none"] = key("none", "not offered yet")
+    augment: Altered = key(
+        Augment(), "images: none or, for example, {flip: true, shift: 2}"
+    )
     audit: Audit = Audit()
 
 

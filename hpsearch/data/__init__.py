@@ -1,5 +1,6 @@
-"""Data: sources, stratified split, preprocessing, audit statistics and minibatch order."""
+"""Data: sources, split, preprocessing, augmentation, audit statistics and minibatch order."""
 
+from hpsearch.data.augment import Augment
 from hpsearch.data.batches import minibatches, order
 from hpsearch.data.dataset import Dataset, Loaded, Progress, Source
 from hpsearch.data.preprocess import Preprocess, fit
@@ -10,6 +11,7 @@ from hpsearch.data.split import split
 
 __all__ = [
     "SOURCES",
+    "Augment",
     "Dataset",
     "Loaded",
     "Positions",

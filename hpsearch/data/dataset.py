@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from hpsearch.data.augment import NONE, Augment, stream
 from hpsearch.data.preprocess import Preprocess
 from hpsearch.data.rows import Positions, Rows
 
@@ -52,7 +53,7 @@ class Loaded:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits and the preprocessing fitted on the first of them."""
+    """Three splits, the preprocessing fitted on the first of them, and how training alters it."""
 
     train: Rows
     validation: Rows
@@ -61,7 +62,8 @@ class Dataset:
     features: tuple[str, ...]
     image_shape: ImageShape | None  # (height, width, channels)
     preprocess: Preprocess
-    fingerprint: str  # sha256 hex over all of the above
+    fingerprint: str  # sha256 hex over all else
+    augment: Augment = NONE
 
     @property
     def inputs(self) -> int:
@@ -80,11 +82,23 @@ class Dataset:
         *,
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
-        """The minibatch (n, D) as the network sees it; a row's numbers depend on no other row.
+        """The minibatch (n, D) as the network sees it; a row's numbers depend on no other row
+        (whitened, their last bits on how many there are).
 
         `out` (n, D) of that dtype is filled and returned.
         """
         return self.preprocess.apply(rows.gather(positions), dtype, out=out)
+
+    def augmented(
+        self, rows: Rows, positions: Positions, draw: tuple[int, int, int]
+    ) -> NDArray[np.float32]:
+        """The minibatch (n, D) to train on; `draw` (order seed, epoch, number) decides how its
+        images are flipped and shifted, where `augment` says so.
+        """
+        if self.image_shape is None or not self.augment.alters:
+            return self.batch(rows, positions)
+        raw = self.augment.apply(rows.gather(positions), self.image_shape, stream(*draw))
+        return self.preprocess.apply(raw)
 
 
 def fingerprint(splits: tuple[Rows | None, ...], names: list[Any]) -> str:

@@ -1,7 +1,9 @@
-"""Preprocessing: (x - shift) * factor per column, with statistics of the training rows only."""
+"""Preprocessing: (x - shift) * factor per column, whitened if wished; statistics of the training
+rows only.
+"""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hpsearch.data.rows import Rows
+from hpsearch.data.whitening import covariance, rotation
 from hpsearch.errors import DataError
 
 
@@ -20,19 +23,40 @@ class Preprocess:
     scale: str
     shift: NDArray[np.float64]  # (D,)
     factor: NDArray[np.float64]  # (D,), never negative; 0 for a constant column
+    whiten: str = "none"
+    rotation: NDArray[np.float64] | None = None  # (D, D), where the rows are whitened
 
     @cached_property
     def _single(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return self.shift.astype(np.float32), self.factor.astype(np.float32)
 
+    @cached_property
+    def _single_rotation(self) -> NDArray[np.float32] | None:
+        return None if self.rotation is None else self.rotation.astype(np.float32)
+
+    def names(self, features: Sequence[str]) -> Sequence[str]:
+        """What the network's inputs are called, given the names of the raw columns (D,)."""
+        if self.whiten != "pca":
+            return features
+        return [f"component {number}" for number in range(1, len(features) + 1)]
+
     def apply(
         self, x: NDArray[Any], dtype: DTypeLike = np.float32, *, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """The rows `x` (n, D) as the network sees them, in `dtype`; elementwise.
+        """The rows `x` (n, D) as the network sees them, in `dtype`.
 
         `out` (n, D) of that dtype is filled and returned. Numbers too large for it become inf.
         """
         out = np.empty(x.shape, dtype) if out is None else out
+        if self.rotation is None:
+            return self._scaled(x, out)
+        turn = self._single_rotation if out.dtype == np.float32 else self.rotation
+        assert turn is not None
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.matmul(self._scaled(x, np.empty_like(out)), turn, out=out)
+
+    def _scaled(self, x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+        """`out`, filled with (x - shift) * factor."""
         with np.errstate(over="ignore", invalid="ignore"):
             if x.dtype != np.float64 and out.dtype == np.float32:
                 shift, factor = self._single
@@ -78,15 +102,30 @@ def moments(parts: Iterable[NDArray[Any]], first: NDArray[Any]) -> Moments:
 
 
 def fit(
-    train: Rows, image_shape: tuple[int, int, int] | None, center: str, scale: str
-) -> Preprocess:
+    train: Rows, image_shape: tuple[int, int, int] | None, center: str, scale: str, *,
+    whiten: str = "none",
+) -> Preprocess:  # fmt: skip
     """Preprocessing from the statistics of the training rows.
 
     `center` is none, feature, channel or mean-image (the same numbers as feature); `scale` is
-    none, standard, channel or unit (raw / 255). DataError where channel or mean-image meets data
-    that are no images, or a column whose values are too far apart to be squared.
+    none, standard, channel or unit (raw / 255); `whiten`, which comes after them, none, pca or
+    zca (see `whitening.rotation`). DataError where channel or mean-image meets data that are no
+    images, whiten columns that are not centred, or a column whose values are too far apart to be
+    squared.
     """
-    _check(image_shape, center=center, scale=scale)
+    _check(image_shape, center=center, scale=scale, whiten=whiten)
+    scaled = _fit_columns(train, image_shape, center, scale)
+    if whiten == "none":
+        return scaled
+    parts = (scaled.apply(part, np.float64) for part in train.as_stored().chunks())
+    found = covariance(parts, train.columns)
+    _refuse(np.isinf(np.diag(found)))
+    return replace(scaled, whiten=whiten, rotation=rotation(found, back=whiten == "zca"))
+
+
+def _fit_columns(
+    train: Rows, image_shape: tuple[int, int, int] | None, center: str, scale: str
+) -> Preprocess:
     columns, dtype = train.columns, train.base.dtype
     if center == "none" and scale in ("none", "unit"):
         return Preprocess(center, scale, np.zeros(columns), _fixed_factor(scale, columns))
@@ -105,6 +144,7 @@ def _check(image_shape: tuple[int, int, int] | None, **settings: str) -> None:
     allowed = {
         "center": ("none", "feature", "channel", "mean-image"),
         "scale": ("none", "standard", "channel", "unit"),
+        "whiten": ("none", "pca", "zca"),
     }
     for key, value in settings.items():
         place = f"data.preprocess.{key}"
@@ -113,6 +153,12 @@ def _check(image_shape: tuple[int, int, int] | None, **settings: str) -> None:
         if value in ("channel", "mean-image") and image_shape is None:
             remedy = "feature" if key == "center" else "standard"
             raise DataError(f"{place}: {value} is for images, this is a table; set {remedy}")
+    center, whiten = settings["center"], settings["whiten"]
+    if whiten != "none" and center not in ("feature", "mean-image"):
+        raise DataError(
+            f"data.preprocess.whiten: {whiten} must begin at the mean of every column, got "
+            f"data.preprocess.center: {center}; set that to feature"
+        )
 
 
 def _fixed_factor(scale: str, columns: int) -> NDArray[np.float64]:
@@ -130,11 +176,16 @@ def _by_channel(found: Moments, image_shape: tuple[int, int, int]) -> Moments:
 
 def _inverse(found: Moments, dtype: np.dtype[Any]) -> NDArray[np.float64]:
     """1 / sd, and 0 for columns that are constant up to the rounding of their dtype."""
-    if np.any(overflow := ~np.isfinite(found.sd) & np.isfinite(found.mean)):
+    _refuse(~np.isfinite(found.sd) & np.isfinite(found.mean))
+    eps = np.finfo(dtype).eps if dtype.kind == "f" else 0.0
+    constant = found.sd <= 2 * eps * np.abs(found.mean)
+    return np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, found.sd))
+
+
+def _refuse(overflow: NDArray[np.bool_]) -> None:
+    """DataError for the first column, if any, in which squares overflow, (D,)."""
+    if overflow.any():
         raise DataError(
             f"data: column {int(np.argmax(overflow))}: values too far apart to be scaled "
             "(above 1e154); take their logarithm, or drop the column"
         )
-    eps = np.finfo(dtype).eps if dtype.kind == "f" else 0.0
-    constant = found.sd <= 2 * eps * np.abs(found.mean)
-    return np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, found.sd))

@@ -2,7 +2,7 @@
 
 import mmap
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ class Shared:
 
     splits: tuple[SharedRows | None, ...]  # train, validation, test
     rest: dict[str, Any]  # the other fields of the dataset
+    rotation: Block | None = None  # of the preprocessing, which is without it in `rest`
 
     @classmethod
     def of(cls, dataset: Dataset, folder: Path) -> "Shared":
@@ -89,7 +90,11 @@ class Shared:
         rest = {name: getattr(dataset, name) for name in Dataset.__dataclass_fields__}
         for name in ("train", "validation", "test"):
             del rest[name]
-        return cls(tuple(None if rows is None else blocks.rows(rows) for rows in splits), rest)
+        shared = tuple(None if rows is None else blocks.rows(rows) for rows in splits)
+        if (rotation := dataset.preprocess.rotation) is None:
+            return cls(shared, rest)
+        rest["preprocess"] = replace(dataset.preprocess, rotation=None)
+        return cls(shared, rest, blocks.block(rotation))
 
     def open(self) -> Dataset:
         """The same dataset with every array mapped read-only; a base that splits share, once."""
@@ -98,7 +103,10 @@ class Shared:
             None if rows is None else rows.open(bases[rows.base]) for rows in self.splits
         )
         assert train is not None and validation is not None
-        return Dataset(train=train, validation=validation, test=test, **self.rest)
+        rest = dict(self.rest)
+        if self.rotation:
+            rest["preprocess"] = replace(rest["preprocess"], rotation=self.rotation.open())
+        return Dataset(train=train, validation=validation, test=test, **rest)
 
 
 def mapped_files(dataset: Dataset) -> list[Block]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hpsearch.data.augment import NONE, Augment
 from hpsearch.data.bundled import load_digits, load_spiral
 from hpsearch.data.cifar10 import load_cifar10
 from hpsearch.data.columns import load_csv
@@ -31,20 +32,27 @@ TAKES_SPLIT_PATHS = ("csv", "npz", "images")
 DEFAULT_SHARE = 0.1
 
 
-def load(source: Source, *, center: str, scale: str, progress: Progress | None = None) -> Dataset:
+def load(
+    source: Source, *, center: str, scale: str, whiten: str = "none",
+    augment: Augment = NONE, progress: Progress | None = None,
+) -> Dataset:  # fmt: skip
     """Read, split and fit the preprocessing on the training rows.
 
-    `center` and `scale` as in `preprocess.fit`; `progress(done, total)` is called while images
-    are decoded. DataError for whatever cannot be read or split.
+    `center`, `scale` and `whiten` as in `preprocess.fit`; `progress(done, total)` is called while
+    images are decoded. DataError for whatever cannot be read, split or augmented.
     """
     _check(source)
     if source.source == "images":
         loaded = load_images(source, progress)
     else:
         loaded = SOURCES[source.source](source)
+    augment.check(loaded.image_shape)
     train, validation, test = _splits(loaded, source)
-    preprocess = fit(train, loaded.image_shape, center, scale)
-    names = [loaded.classes, loaded.features, loaded.image_shape, center, scale]
+    preprocess = fit(train, loaded.image_shape, center, scale, whiten=whiten)
+    names = [
+        loaded.classes, loaded.features, loaded.image_shape, center, scale, whiten,
+        vars(augment),
+    ]  # fmt: skip
     return Dataset(
         train=train,
         validation=validation,
@@ -54,6 +62,7 @@ def load(source: Source, *, center: str, scale: str, progress: Progress | None =
         image_shape=loaded.image_shape,
         preprocess=preprocess,
         fingerprint=fingerprint((train, validation, test), names),
+        augment=augment,
     )
 
 

@@ -36,7 +36,7 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     return [
         context.spec(
             number, Budget(settings.epochs), seed=shared, optimizer="sgd", schedule="constant",
-            batch_size=len(rows), view=View(rows=rows), evaluate=False, hparams={},
+            batch_size=len(rows), view=View(rows=rows, augment=False), evaluate=False, hparams={},
             rates={"learning_rate": rate, "weight_decay": 0.0, "warmup_epochs": 0.0},
         )
         for number, rate in enumerate(ladder(context))

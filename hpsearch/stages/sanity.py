@@ -28,7 +28,9 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     spec = partial(context.spec, budget=budget, schedule="constant", evaluate=False)
     ladder = list(enumerate(BASELINE_RATES))
     shared = seed(context.config.seed, context.stage, 0)
-    real = [spec(i, seed=shared, rates=_rate(rate)) for i, rate in ladder]
+    real = [
+        spec(i, seed=shared, rates=_rate(rate), view=View(augment=False)) for i, rate in ladder
+    ]
     zero = [
         spec(i + len(ladder), seed=shared, rates=_rate(rate), view=View(zero=True))
         for i, rate in ladder
