@@ -51,6 +51,12 @@ def test_an_image_becomes_a_flip_and_a_shift_of_itself(flip, shift, dtype):
     assert counts.max() < len(x) / kinds + 6 * np.sqrt(len(x) / kinds)
 
 
+def test_half_of_the_images_are_flipped():
+    x = np.tile(np.arange(2, dtype=np.uint8), (4000, 1))
+    share = Augment(flip=True).apply(x, (1, 2, 1), stream(0, 0, 0))[:, 0].mean()
+    assert abs(share - 0.5) < 5 * np.sqrt(0.25 / 4000)
+
+
 def test_nothing_asked_for_changes_nothing():
     assert np.array_equal(Augment().apply(IMAGES, SHAPE, stream(0, 0, 0)), IMAGES)
 

@@ -16,6 +16,13 @@ class Audit(Section):
     class_perplexity: Fraction = key(0.5, "least effective share of the classes")
     duplicates_warn: Fraction = key(0.01, "share of duplicate rows that warns")
     duplicates_fail: Fraction = key(0.05, "share of duplicate rows that fails")
+    rows: Count = key(1000, "rows of a split that leakage, label-signal, split-statistics look at")
+    leakage_accuracy: Fraction = key(0.99, "accuracy of one feature alone that warns, where also")
+    leakage_error: Fraction = key(0.33, "its error, as a share of the majority's, is below this")
+    signal: Rate = key(3.0, "standard errors by which simple classifiers must beat the majority")
+    split_p: Fraction = key(1e-3, "p-value, over the number of features, below which it warns")
+    split_sameness: Rate = key(1e-3, "splits as alike were normalised each by itself")
+    validation_error: Rate = key(0.1, "standard error of a validation accuracy worth a word")
 
 
 class Sanity(Section):

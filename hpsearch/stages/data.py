@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from hpsearch.data import Dataset, audit
+from hpsearch.data.drift import drift, sameness
+from hpsearch.data.leakage import row_numbers, telling_feature
+from hpsearch.data.signal import signal
 from hpsearch.stages.context import Context, Stage, entropy
-from hpsearch.trial import TrialResult, TrialSpec
+from hpsearch.trial import TrialResult, TrialSpec, standard_error
 from hpsearch.verdict import Check, CheckDocument, Verdict
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
@@ -34,7 +37,8 @@ def facts(data: Dataset) -> dict[str, Any]:
     return {
         "inputs": data.inputs, "image_shape": data.image_shape,
         "classes": list(data.classes[:100]),
-        "n_classes": data.n_classes, "features": list(data.features[:12]),
+        "n_classes": data.n_classes,
+        "features": list(data.preprocess.names(data.features)[:12]),
         "rows": {name: len(rows) if rows else 0 for name, rows in splits.items()},
         "preview": {"rows": rows, "classes": list(shown.classes)},
     }  # fmt: skip
@@ -72,7 +76,8 @@ def feature_scale(context: Context) -> Check:
     largest = float(max(abs(seen.min).max(), abs(seen.max).max()))
     bounded = largest <= 1 + 1e-6
     standard = float(abs(seen.mean).max()) < 0.5 and 0.1 < float(np.median(varying)) < 3
-    name = context.data.features[int(np.argmax(seen.sd))]
+    names = context.data.preprocess.names(context.data.features)
+    name = names[int(np.argmax(seen.sd))]
     if ratio > limit and not bounded:
         message = (
             f"the features' scales span a factor of {ratio:.3g}"
@@ -123,10 +128,23 @@ def labels(context: Context) -> Check:
         absent = ", ".join(data.classes[c] for c in np.flatnonzero(counts == 0)[:NAMED])
         return say(FAIL, message=f"classes without a training row: {absent}",
                    fix="drop them, or split so that train has every class")  # fmt: skip
+    if twins := _spelt_alike(data.classes):
+        return say(WARN, message=f"classes that differ in case or spaces alone: {twins}",
+                   fix="spell them alike, if they are one")  # fmt: skip
     return say(
         PASS,
         message=f"{data.n_classes} classes, {counts.min()} to {counts.max()} training rows each",
     )
+
+
+def _spelt_alike(classes: Sequence[str]) -> str:
+    """The first two class names that are one but for case and spaces; empty where none are."""
+    seen: dict[str, str] = {}
+    for name in classes:
+        other = seen.setdefault("".join(name.split()).casefold(), name)
+        if other != name:
+            return f"{other!r} and {name!r}"
+    return ""
 
 
 def class_balance(context: Context) -> Check:
@@ -164,7 +182,71 @@ def duplicate_rows(context: Context) -> Check:
     return say(PASS, message=message)
 
 
+def leakage(context: Context) -> Check:
+    """One feature from which alone the class is known is mostly the target in disguise."""
+    data, limits = context.data, context.config.data.audit
+    found = telling_feature(data, limits.rows)
+    say = partial(Check, "leakage", expected=limits.leakage_accuracy)
+    if found is None:
+        return say(PASS, None, message="too few rows to tell")
+    name, error = data.features[found.column], 1 - found.accuracy
+    if found.accuracy >= limits.leakage_accuracy and (
+        error < limits.leakage_error * (1 - found.majority)
+    ):
+        message = f"{name} alone predicts {found.accuracy:.3g} of {found.rows} rows"
+        fix = "leave it out (data.drop) if it is not known before the class is"
+        return say(WARN, found.accuracy, message=f"{message}; is it the target, leaked?", fix=fix)
+    message = f"no feature alone tells the class: {name} does best, with {found.accuracy:.1%}"
+    if len(numbers := row_numbers(data)):
+        message += f"; {_names(data, numbers)} only numbers the rows: leave it out (data.drop)"
+    return say(PASS, found.accuracy, message=message)
+
+
+def label_signal(context: Context) -> Check:
+    """Inputs that have to do with the labels let the simplest of classifiers beat the majority."""
+    limits = context.config.data.audit
+    found = signal(context.data, limits.rows)
+    error = standard_error(found.majority, found.rows)
+    z = (max(found.centroid, found.neighbour) - found.majority) / error
+    say = partial(Check, "label-signal", expected=limits.signal)
+    by = (
+        f"the nearest class mean is right on {found.centroid:.1%} of {found.rows} validation rows,"
+        f" the nearest training row on {found.neighbour:.1%},"
+        f" the largest class on {found.majority:.1%}"
+    )
+    if z >= limits.signal:
+        return say(PASS, z, message=by)
+    if found.majority + limits.signal * error > 1:
+        return say(PASS, z, message=f"{by}: too few rows, or one class too large, to tell")
+    fix = "do the labels belong to their rows? look for a shuffle, a sort or a join between them"
+    return say(WARN, z, message=f"{by}: no signal", fix=fix)
+
+
+def split_statistics(context: Context) -> Check:
+    """Validation must look like train, or what holds for it says nothing (CS231n nn2)."""
+    data, limits = context.data, context.config.data.audit
+    found, alike = drift(data, limits.rows), sameness(data)
+    name = data.preprocess.names(data.features)[found.column]
+    say = partial(Check, "split-statistics", value=found.p, expected=limits.split_p / data.inputs)
+    if found.p < limits.split_p / data.inputs:
+        message = (
+            f"{name} is not distributed in validation as in train: the shares of rows below some"
+            f" value are {found.distance:.1%} apart (p = {found.p:.2g})"
+        )
+        return say(WARN, message=message,
+                   fix="draw the split at random, and prepare both parts alike")  # fmt: skip
+    if alike is not None and alike < limits.split_sameness:
+        message = "validation has train's very mean and sd: was it normalised by itself?"
+        return say(WARN, message=message, fix="prepare it with train's mean and sd")
+    message = f"validation is distributed as train (least p {found.p:.2g}, {name})"
+    error = standard_error(0.5, len(data.validation))
+    if error > limits.validation_error:
+        message += f"; {len(data.validation)} rows tell an accuracy to ±{error:.0%} only"
+    return say(PASS, message=message)
+
+
 CHECKS = (
     non_finite, feature_scale, constant_features, labels, class_balance, duplicate_rows,
+    leakage, label_signal, split_statistics,
 )  # fmt: skip
 STAGE = Stage("data", plan, judge, ("data",))
