@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks import measure
 
-NAMES = ("core", "parts", "search", "memory", "startup", "jobs", "mixed", "wide_net", "scale")
+NAMES = ("core", "parts", "search", "memory", "startup", "jobs", "mixed", "wide_net", "scale",
+         "alarms_data")  # fmt: skip
 # No peers needed, two minutes together.
 SHORT: tuple[tuple[str, ...], ...] = (
     ("startup",),

@@ -16,6 +16,7 @@ class Audit(Section):
     class_perplexity: Fraction = key(0.5, "least effective share of the classes")
     duplicates_warn: Fraction = key(0.01, "share of duplicate rows that warns")
     duplicates_fail: Fraction = key(0.05, "share of duplicate rows that fails")
+    duplicates_least: Count = key(2, "fewer duplicate rows do neither: one may be chance")
     rows: Count = key(1000, "rows of a split that leakage, label-signal, split-statistics look at")
     leakage_accuracy: Fraction = key(0.99, "accuracy of one feature alone that warns, where also")
     leakage_error: Fraction = key(0.33, "its error, as a share of the majority's, is below this")

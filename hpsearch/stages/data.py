@@ -172,9 +172,10 @@ def duplicate_rows(context: Context) -> Check:
     message = f"{found.leaked} of {len(data.validation.y)} validation rows also occur in train"
     say = partial(Check, "duplicate-rows", value=share, expected=limits.duplicates_warn)
     fix = "remove duplicate rows before splitting"
-    if share > limits.duplicates_fail:
+    several = found.leaked >= limits.duplicates_least
+    if several and share > limits.duplicates_fail:
         return say(FAIL, message=message, fix=fix)
-    if share > limits.duplicates_warn:
+    if several and share > limits.duplicates_warn:
         return say(WARN, message=message, fix=fix)
     if found.conflicting:
         return say(WARN, message=f"{message}; {found.conflicting} equal rows differ in label",
