@@ -1,5 +1,5 @@
-"""The rules of the search, each on results made for it: the sweep, the edges, the next range,
-what the next round begins with, and when it is enough.
+"""The rules of the search, each on results made for it: the edges, the next range, what the next
+round begins with, and when it is enough.
 """
 
 import math
@@ -21,7 +21,7 @@ from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
 from hpsearch.search.space import parse_space
 from hpsearch.search.zoom import narrow
-from hpsearch.stages import search, sweep, zooming
+from hpsearch.stages import search, zooming
 from hpsearch.stages.context import Context, Round
 from hpsearch.trial import Curves, Status
 from hpsearch.verdict import CheckDocument, Edge, SearchDocument, Verdict
@@ -50,40 +50,6 @@ def trial(number, accuracy=0.9, rate=1e-2, decay=1e-3, **changes):
 
 def lost(number, rate=0.9):
     return replace(trial(number, rate=rate), status=Status.DIVERGED, best_epoch=None)
-
-
-# --- the sweep
-
-
-@pytest.mark.parametrize(
-    "score, error, first, usable",
-    [
-        (0.94 * LOG_C, 0.001, 9.0, True),
-        (0.96 * LOG_C, 0.001, 9.0, False),  # within a twentieth of knowing nothing
-        (LOG_C - 0.29, 0.1, 9.0, False),  # within three standard errors of it
-        (LOG_C - 0.31, 0.1, 9.0, True),
-        (1.0, 0.001, 1.12, True),
-        (1.0, 0.001, 1.10, False),  # it began there
-    ],
-)
-def test_a_usable_rate_is_clearly_better_than_nothing_and_than_before(score, error, first, usable):
-    assert sweep.usable(sweep.Tried(0.1, False, 100, first, score, error, 0.5), LOG_C) == usable
-    assert not sweep.usable(sweep.Tried(0.1, True, 100, first, score, error, 0.5), LOG_C)
-
-
-@pytest.mark.parametrize(
-    "last, accuracy, said",
-    [(2.39, 0.5, True), (2.39, 0.11, False), (2.39, 0.15, False), (2.25, 0.5, False)],
-)
-def test_a_flat_loss_whose_accuracy_rises_is_put_into_words(context, last, accuracy, said):
-    """2.25 is not flat, though no use either; 0.15 is within three standard errors of chance."""
-    done = [
-        replace(trial(n, accuracy, rate), losses=list(enumerate([2.4, *[last] * 20], 1)))
-        for n, rate in enumerate((0.1, 1e-2))
-    ]
-    check = sweep.judge(context("sweep"), done).checks[0]
-    assert check.verdict == "fail"
-    assert ("loss is flat but the accuracy is already" in check.message) == said
 
 
 # --- the verdict of a search

@@ -1,6 +1,5 @@
 """What the stages conclude: healthy set-ups pass, broken ones fail where they should."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from hpsearch.data import Dataset, Preprocess, Rows, Source, fit
 from hpsearch.data import load as load_data
 from hpsearch.nn import losses
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.stages import CHECKS, RECIPE, data, overfit, sanity, search, sweep
+from hpsearch.stages import CHECKS, RECIPE, data, sanity, search
 from hpsearch.stages.context import Context, Round, seed
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Curves, Status, TrialResult
@@ -215,128 +214,6 @@ def test_a_wrong_gradient_fails_the_gradient_check(tmp_path, digits, monkeypatch
 def test_a_net_that_ignores_its_inputs_is_caught(tmp_path, digits):
     blank = altered(digits, lambda x: np.zeros_like(x))
     assert sane(tmp_path, blank)["zero-input-baseline"] == "fail"
-
-
-# --- overfit
-
-
-def learnt(tmp_path, dataset, *overrides):
-    context = Context(config(tmp_path, *overrides), dataset, "overfit")
-    return conclude(overfit.STAGE, context).checks[0]
-
-
-@pytest.mark.parametrize(
-    "diagnosis, overrides",
-    [
-        ("pass", []),
-        ("almost", ["overfit={epochs: 25, learning_rates: [0.1]}"]),
-        ("stuck-at-log-c", ["model.init=constant", "model.init_scale=0", "model.hidden=[9, 9]",
-                            "overfit.learning_rates=[1e-9]", "train.learning_rate=1e-9"]),
-        ("stuck-at-label-entropy", ["model.bias_init=-60"]),
-        ("partial", ["model.init=constant"]),
-        ("explodes", ["overfit.learning_rates=[1e7]", "train.learning_rate=1e6"]),
-        ("flat", ["overfit.learning_rates=[1e-9]", "train.learning_rate=1e-8"]),
-    ],
-)  # fmt: skip
-def test_overfit_names_what_is_wrong(tmp_path, digits, diagnosis, overrides):
-    check = learnt(tmp_path, digits, *overrides)
-    assert check.diagnosis == diagnosis, check.message
-    assert str(check.verdict) == {"pass": "pass", "almost": "warn"}.get(diagnosis, "fail")
-
-
-def test_overfit_sees_a_gradient_of_the_wrong_sign(tmp_path, digits, monkeypatch):
-    def uphill(logits, labels, smoothing, gradient):
-        found = plain(logits, labels, gradient=gradient)
-        if gradient:
-            logits *= -1
-        return found
-
-    with_loss(monkeypatch, uphill)
-    assert learnt(tmp_path, digits).diagnosis == "rises"
-
-
-@pytest.mark.parametrize("classes, floor", [(2, 0.3133), (3, 0.5514), (10, 1.4612), (100, 3.6222)])
-def test_overfit_knows_the_floor_of_a_double_softmax(classes, floor):
-    curves = Curves(
-        train_loss=[2.0] + [floor] * 99, train_accuracy=[1.0] * 100, update_ratio=[1e-3]
-    )
-    best = result(0, 0.0, curves=curves)
-    outcome = overfit.Outcome([best], best, 2.0 * floor, floor, 1.0, math.log(classes), 1.0, 0.01)
-    assert overfit.diagnose(outcome, classes) == "double-softmax"
-
-
-def test_the_examples_hold_two_classes_whatever_the_order(digits):
-    order = np.argsort(digits.train.y, kind="stable")
-    sorted_rows = replace(digits, train=digits.train.part(order))
-    rows = overfit.examples(sorted_rows, 20)
-    assert len(rows) == 20 and len(np.unique(sorted_rows.train.y[list(rows)])) == 10
-    assert overfit.examples(digits, 20) == tuple(range(20))
-
-
-# --- sweep
-
-
-def tried(*rows):
-    """(rate, last loss, or None where it diverged)."""
-    return [
-        sweep.Tried(rate, loss is None, 100, 2.4, 9.0 if loss is None else loss, 0.02, 0.5)
-        for rate, loss in rows
-    ]
-
-
-def test_a_flat_loss_of_a_hot_start_is_not_usable():
-    """Raw pixels: 197 -> 2.303 is a hundredfold fall, to the loss of knowing nothing."""
-    rate = sweep.Tried(1e-2, False, 100, 197.0, 2.303, 0.001, 0.1)
-    assert not sweep.usable(rate, math.log(10))
-    assert sweep.usable(replace(rate, score=1.5), math.log(10))
-
-
-def test_of_rates_that_tie_the_larger_is_taken_unless_the_next_diverges():
-    rates = tried((1.0, None), (0.1, 0.50), (0.01, 0.49), (0.001, 1.5))
-    assert sweep.pick(rates, 2.3).rate == 0.01
-    rates = tried((1.0, 2.2), (0.1, 0.50), (0.01, 0.49), (0.001, 1.5))
-    assert sweep.pick(rates, 2.3).rate == 0.1
-
-
-@pytest.mark.parametrize(
-    "rows, more",
-    [
-        ([(0.1, 1.0), (0.01, 1.5)], [1.0]),
-        ([(0.1, 1.5), (0.01, 1.0)], [0.001]),
-        ([(0.1, None), (0.01, None)], [0.001, 0.0001]),
-        ([(1.0, 1.5), (0.1, 1.0), (0.01, 1.2)], []),
-        ([(1e6, None), (0.1, 1.0), (0.01, 1.2)], [1.0]),
-        ([(1.0, 2.4), (0.1, 2.39), (0.01, 2.4)], [10.0]),
-    ],
-)
-def test_the_sweep_goes_on_where_the_best_is_at_an_end(rows, more):
-    assert sweep.extension(tried(*rows)) == pytest.approx(more)
-
-
-def test_the_proposed_range_stops_where_training_diverges():
-    rates = tried((1.0, None), (0.1, 0.5), (0.01, 1.5))
-    assert sweep.proposed_range(rates, rates[1]) == pytest.approx((0.1 / 30, 1.0), rel=1e-2)
-    assert sweep.proposed_range(rates, rates[2]) == pytest.approx((0.01 / 30, 0.1), rel=1e-2)
-
-
-def test_the_sweep_finds_rates_that_the_config_did_not_name(tmp_path, digits):
-    chosen = config(tmp_path, "sweep.learning_rates=[1e-6]", "train.learning_rate=1e-5")
-    document = conclude(sweep.STAGE, Context(chosen, digits, "sweep"))
-    assert document.verdict == "pass" and 1e-2 <= document.facts["learning_rate"] <= 1
-
-
-def test_labels_that_do_not_fit_have_no_usable_rate(tmp_path, digits):
-    y = np.random.default_rng(0).permutation(digits.train.y)
-    shuffled = replace(digits, train=Rows(digits.train.gather(), y))
-    few = config(tmp_path, "sweep.iterations=20")  # in more, the net learns the rows by heart
-    document = conclude(sweep.STAGE, Context(few, shuffled, "sweep"))
-    assert verdicts(document) == {"usable-rate": "fail", "range": "fail"}
-
-
-def test_a_range_that_misses_the_best_rate_is_warned_of(tmp_path, digits):
-    chosen = config(tmp_path, "search.space.learning_rate={log_uniform: [1e-8, 1e-5]}")
-    document = conclude(sweep.STAGE, Context(chosen, digits, "sweep"))
-    assert verdicts(document) == {"usable-rate": "pass", "range": "warn"}
 
 
 # --- search

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hpsearch.config.kinds import Count, Fraction, NotNegative, Rate, Rates
+from hpsearch.config.kinds import BelowOne, Count, Fraction, NotNegative, Rate, Rates
 from hpsearch.config.section import Section, key
 
 
@@ -48,14 +48,34 @@ class Sanity(Section):
 
 
 class Overfit(Section):
-    """Learning a handful of examples by heart."""
+    """Learning a handful of examples by heart; losses are in units of log C."""
 
     examples: Annotated[int, Field(ge=2, le=10_000)] = key(20, "rows to learn by heart")
     epochs: Count = key(200, "how long to try")
+    longer: Count = key(10, "times the epochs for the best rate, where some is learnt; 1: never")
     learning_rates: Rates = key(
         (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4), "the rates to try, all at once"
     )
-    loss: Rate = key(0.02, "the loss that counts as learnt, in units of log C")
+    loss: Rate = key(0.02, "the loss that counts as learnt")
+    plateau: Rate = key(0.3, "a loss that stays above it has not learnt the examples")
+    falling: Fraction = key(0.1, "fall over the last quarter of the epochs that still counts")
+    flat: Fraction = key(0.01, "share of the first loss; a smaller fall is none")
+    hot: Rate = key(4.0, "a first loss above it comes of the inputs' scale or the weights'")
+    double_softmax: Fraction = key(0.01, "tolerance about the floor of a double softmax")
+    log_c: Fraction = key(0.01, "tolerance about log C of a net that learns nothing")
+    entropy: Fraction = key(0.02, "tolerance about the entropy of the examples' labels")
+
+
+class Ramp(Section):
+    """The range test: one run whose rate rises exponentially, from step to step."""
+
+    enabled: bool = key(True, "whether the sweep makes it")
+    iterations: Annotated[int, Field(ge=20, le=490)] = key(100, "its minibatches")
+    low: Rate = key(1e-7, "the first rate")
+    high: Rate = key(10.0, "the last rate")
+    smoothing: BelowOne = key(0.7, "of the loss: an exponential average, forth and back")
+    explodes: Rate = key(4.0, "times the lowest smoothed loss: there the ramp ends")
+    falls: Fraction = key(0.05, "share of the first loss whose loss is the range's low end")
 
 
 class Sweep(Section):
@@ -64,3 +84,18 @@ class Sweep(Section):
     learning_rates: Rates = key((1e-1, 1e-2, 1e-3, 1e-4), "the rates to compare")
     iterations: Annotated[int, Field(ge=20, le=10**6)] = key(100, "minibatches for each rate")
     weight_decay: NotNegative = key(1e-5, "the L2 penalty during the sweep")
+    most: Count = key(12, "rates tried in all, with those that the sweep adds")
+    tail: Annotated[int, Field(ge=2, le=10)] = key(10, "last minibatches whose mean is the score")
+    gain: Fraction = key(0.05, "share of the labels' entropy that a usable rate must gain")
+    errors: Rate = key(3.0, "standard errors that it must gain")
+    fallen: Fraction = key(0.9, "share of the first loss that it leaves at most")
+    flat: Fraction = key(0.01, "share of the first loss; a smaller move is none")
+    hot: Rate = key(4.0, "times the labels' entropy: a first loss above comes of the inputs")
+    tie: Fraction = key(0.01, "share of the labels' entropy; scores so near are as good")
+    margin: Rate = key(3.0, "times a rate that must be stable too, for it to win a tie")
+    below: Rate = key(30.0, "the best rate over the low end of the proposed range")
+    above: Rate = key(10.0, "the high end of the proposed range over the best rate, at most")
+    update_low: Rate = key(1e-4, "a layer's |update| / |weights| below it warns")
+    update_high: Rate = key(0.1, "a layer's |update| / |weights| above it warns")
+    wasted: Fraction = key(1 / 3, "share of a searched range where nothing learns that warns")
+    ramp: Ramp = Ramp()

@@ -1,16 +1,23 @@
 """Small charts made of characters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
 from rich.text import Text
+
+from hpsearch.report.text import number
 
 BARS = "▁▂▃▄▅▆▇█"
 GAP = " "
 EDGE = 0.05  # the outer part of a range that counts as its edge
 BEST = "bold green"
+RAMP = 100  # columns of a range test, at most
 
 
 def sparkline(
@@ -74,3 +81,38 @@ def ruler(
 
 def _cell(position: float, cells: int) -> int:
     return min(cells - 1, max(0, int(position * cells)))
+
+
+@dataclass(frozen=True)
+class RampChart:
+    """The smoothed loss of a range test over the log of its rate, as wide as there is room, with
+    the range where it falls, and where it does so fastest, marked and named below.
+    """
+
+    ramp: Mapping[str, Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rates, losses = self.ramp["rates"], self.ramp["smoothed"]
+        width = min(len(rates), RAMP, options.max_width - 2)
+        lines = Text(sparkline(losses, width), style="cyan", no_wrap=True)
+        marks = {name: self.ramp[name] for name in ("low", "steepest", "high")}
+        if all(marks.values()):
+            low, steepest, high = (self._column(rate, width) for rate in marks.values())
+            lines.append("\n" + GAP * low + _bracket(high - low, steepest - low), style=BEST)
+            words = ", ".join(f"{name} {number(rate, 3)}" for name, rate in marks.items())
+            lines.append(f"\nfalls: {words}", style="dim")
+        else:
+            lines.append("\nit never falls", style="dim")
+        yield Padding(lines, (0, 0, 0, 2), expand=False)
+
+    def _column(self, rate: float, width: int) -> int:
+        """Where a rate lies in the line."""
+        first, last = math.log(self.ramp["rates"][0]), math.log(self.ramp["rates"][-1])
+        return _cell((math.log(rate) - first) / (last - first), width)
+
+
+def _bracket(length: int, middle: int) -> str:
+    """A line with its ends and a place in between marked."""
+    line = ["├", *"─" * (length - 1), "┤"]
+    line[middle] = "▲"
+    return "".join(line)

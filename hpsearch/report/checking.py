@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from hpsearch.report.charts import sparkline
+from hpsearch.report.charts import RampChart, sparkline
 from hpsearch.report.grid import Column, Grid, cells, figures
 from hpsearch.report.text import (
     MISSING,
@@ -133,7 +133,7 @@ def _overfit(facts: Facts) -> list[RenderableType]:
         Column("", cells(["->"] * len(rates), "dim")),
         figures("after", [number(row["loss"], 3) for row in rates]),
         figures("accuracy", [_percent(row["accuracy"]) for row in rates]),
-        Column("", [_learnt(row, best) for row in rates]),
+        Column("", [_learnt(row, facts) for row in rates]),
     ]
     return [Grid(columns), *_curve(facts.get("curve") or [], best)]
 
@@ -142,10 +142,14 @@ def _percent(value: Any) -> str:
     return MISSING if value is None else f"{value:.0%}"
 
 
-def _learnt(row: Mapping[str, Any], best: float | None) -> Text:
+def _learnt(row: Mapping[str, Any], facts: Facts) -> Text:
+    """What became of a rate; the best one may have been given more epochs than the others."""
     if row["status"] != Status.DONE:
         return Text(plain(row["status"]), style=DIVERGED)
-    return Text("the best" if row["learning_rate"] == best else "", style=CHOSEN)
+    longer = row.get("epochs") != facts["rates"][0].get("epochs") and row.get("epochs")
+    words = [f"{longer} epochs"] * bool(longer and row is facts["rates"][-1])
+    best = all(row.get(key) == facts.get(key) for key in ("learning_rate", "epochs"))
+    return Text(", ".join([*words, *["the best"] * best]), style=CHOSEN if best else "")
 
 
 def _curve(curve: Sequence[float | None], rate: float | None) -> list[RenderableType]:
@@ -171,7 +175,7 @@ def _sweep(facts: Facts) -> list[RenderableType]:
         figures("accuracy", _shares([row.get("accuracy") for row in rates]), rank=1),
         Column("", [_judged(row, best) for row in rates]),
     ]
-    return [Grid(columns), Text(), *_proposal(facts)]
+    return [Grid(columns), Text(), *_ramp(facts.get("ramp")), *_proposal(facts)]
 
 
 def _judged(row: Mapping[str, Any], best: float | None) -> Text:
@@ -184,6 +188,15 @@ def _judged(row: Mapping[str, Any], best: float | None) -> Text:
         return Text("usable", style="green")
     slow = row["score"] is not None and row["score"] < FLAT * row["first"]
     return Text("falls too little" if slow else "flat", style="yellow")
+
+
+def _ramp(ramp: Mapping[str, Any] | None) -> list[RenderableType]:
+    """The loss over the rising rate, and below it where it falls."""
+    if not ramp or len(ramp["rates"]) < 2:
+        return []
+    ends = number(ramp["rates"][0], 3), number(ramp["rates"][-1], 3)
+    heading = _note(f"the loss while the rate rises from {ends[0]} to {ends[1]}:")
+    return [heading, RampChart(ramp), Text()]
 
 
 def _proposal(facts: Facts) -> list[RenderableType]:

@@ -75,13 +75,15 @@ class Stage:
     """A stage of the recipe. `plan` says which trials it wants, given those that are done: it is
     asked again until it wants no more; `judge` concludes from them. Both are pure.
 
-    `sections` are the parts of the config that a checking stage depends on.
+    `sections` are the parts of the config that a checking stage's results depend on. `holds` says
+    whether what was concluded is still an answer, where more than they decides that.
     """
 
     name: str
     plan: Plan
     judge: Judge
     sections: tuple[str, ...] = ()
+    holds: Callable[[Context, CheckDocument], bool] = lambda context, document: True
 
 
 def seed(run: int, stage: str, trial: int) -> int:

@@ -2,45 +2,55 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.data import Dataset
-from hpsearch.stages.context import Context, Stage, seed
+from hpsearch.nn.losses import LOSSES
+from hpsearch.stages.context import Context, Stage, chance, seed
+from hpsearch.stages.learning import (
+    FIXES,
+    Outcome,
+    diagnose,
+    double_softmax,
+    remedy,
+    undecided,
+)
 from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, View
 from hpsearch.verdict import Check, CheckDocument, Verdict
 
-PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
+VERDICTS = {"pass": Verdict.PASS, "almost": Verdict.WARN}
 
-PLATEAU = 0.3  # of log C: a loss that stays above it has not learnt the examples
-
-FIXES = {
-    "pass": "",
-    "almost": "more epochs: overfit.epochs",
-    "double-softmax": "give the loss the logits, not probabilities",
-    "stuck-at-log-c": "model.init: kaiming (relu) or xavier: dead units or zero weights",
-    "stuck-at-label-entropy": "model.init and the inputs' scale: only the output bias learns",
-    "partial": "more hidden units, or model.init: kaiming; or do equal rows differ in label?",
-    "rises": "the sign of the gradient",
-    "explodes": "smaller overfit.learning_rates, inputs or initial weights",
-    "flat": "larger overfit.learning_rates, or another model.init: the gradients vanish",
-}
+# What is switched off while the examples are learnt: all that would keep them from being learnt.
+PLAIN: dict[str, Any] = {
+    "optimizer": "sgd", "schedule": "constant", "patience": None, "evaluate": False,
+}  # fmt: skip
+PLAIN_RATES = {"weight_decay": 0.0, "warmup_epochs": 0.0, "dropout": 0.0, "label_smoothing": 0.0}
 
 
 def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
-    """The same few rows at every learning rate of the ladder: full batch, plain SGD, no decay."""
+    """The same few rows at every rate of the ladder: full batch, plain SGD, no regularisation.
+    Where the best of them has learnt some of them, it gets more epochs: a sigmoid takes its time.
+    """
     settings = context.config.overfit
-    rows = examples(context.data, settings.examples)
-    shared = seed(context.config.seed, context.stage, 0)
-    return [
-        context.spec(
-            number, Budget(settings.epochs), seed=shared, optimizer="sgd", schedule="constant",
-            batch_size=len(rows), view=View(rows=rows, augment=False), evaluate=False, hparams={},
-            rates={"learning_rate": rate, "weight_decay": 0.0, "warmup_epochs": 0.0},
-        )
-        for number, rate in enumerate(ladder(context))
-    ]  # fmt: skip
+    rates = ladder(context)
+    specs = [_spec(context, n, rate, settings.epochs) for n, rate in enumerate(rates)]
+    outcome = outcome_of(context, [r for r in done if r.id < len(rates)])
+    if outcome and settings.longer > 1 and undecided(outcome):
+        best = outcome.best.number("learning_rate")
+        specs.append(_spec(context, len(rates), best, settings.epochs * settings.longer))
+    return specs
+
+
+def _spec(context: Context, number: int, rate: float, epochs: int) -> TrialSpec:
+    rows = examples(context.data, context.config.overfit.examples)
+    return context.spec(
+        number, Budget(epochs), seed=seed(context.config.seed, context.stage, 0),
+        batch_size=len(rows), view=View(rows=rows, augment=False), hparams={"learning_rate": rate},
+        rates=PLAIN_RATES, **PLAIN,
+    )  # fmt: skip
 
 
 def ladder(context: Context) -> list[float]:
@@ -61,89 +71,75 @@ def examples(data: Dataset, wanted: int) -> tuple[int, ...]:
     return tuple(int(row) for row in np.argsort(rank, kind="stable")[: len(first)])
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the best rate reached, and what the diagnosis depends on."""
+def contradictions(x: NDArray[np.floating], y: NDArray[np.int64]) -> int:
+    """How many rows must be wrong: equal ones (N, D) that differ in their labels (N,)."""
+    _, group = np.unique(x, axis=0, return_inverse=True)
+    pairs, counts = np.unique(np.stack([group.ravel(), y]), axis=1, return_counts=True)
+    most = np.zeros(len(y), int)
+    np.maximum.at(most, pairs[0], counts)
+    return len(y) - int(most.sum())
 
-    results: Sequence[TrialResult]
-    best: TrialResult
-    first: float
-    loss: float
-    accuracy: float
-    log_c: float
-    label_entropy: float
-    target: float
 
-    @property
-    def falling(self) -> bool:
-        """Whether the loss still fell by a tenth over the last quarter of the epochs."""
-        curve = self.best.curves.train_loss
-        return self.loss < 0.9 * curve[-1 - len(curve) // 4]
+def outcome_of(context: Context, done: Sequence[TrialResult]) -> Outcome | None:
+    """What the best rate reached; None where all diverged, or none has been tried."""
+    finished = [r for r in done if r.status is Status.DONE]
+    if not finished:
+        return None
+    best = min(finished, key=lambda r: (r.curves.train_loss[-1], r.id))
+    data, settings = context.data, context.config.overfit
+    rows = np.array(examples(data, settings.examples))
+    y = data.train.y[rows]
+    loss = context.config.train.loss
+    return Outcome(
+        done, best, chance=chance(context), limits=settings,
+        label_entropy=LOSSES[loss].constant(np.bincount(y, minlength=data.n_classes) / len(y)),
+        floor=double_softmax(data.n_classes) if loss == "softmax" else None,
+        examples=len(y), contradictions=contradictions(data.batch(data.train, rows), y),
+    )  # fmt: skip
 
 
 def judge(context: Context, done: Sequence[TrialResult]) -> CheckDocument:
-    rates = dict(enumerate(ladder(context)))
-    finished = [r for r in done if r.status is Status.DONE]
+    settings = context.config.overfit
+    target, outcome = settings.loss * chance(context), outcome_of(context, done)
     table = [
         {
-            "learning_rate": rates[r.id], "status": str(r.status), "first_loss": r.losses[0][1],
+            "learning_rate": r.number("learning_rate"), "status": str(r.status),
+            "epochs": r.epochs, "first_loss": r.losses[0][1],
             "loss": r.curves.train_loss[-1] if r.curves.train_loss else None,
             "accuracy": r.curves.train_accuracy[-1] if r.curves.train_accuracy else None,
         }
-        for r in done
+        for r in sorted(done, key=lambda r: r.id)
     ]  # fmt: skip
-    rows = examples(context.data, context.config.overfit.examples)
-    log_c = math.log(context.data.n_classes)
-    target = context.config.overfit.loss * log_c
-    if not finished:
-        check = _check("explodes", math.inf, target, "the loss explodes at every learning rate")
+    if outcome is None:
+        said = "the loss explodes at every learning rate: explodes"
+        fix, diagnosis = FIXES["explodes"], "explodes"
+        check = Check("overfit", Verdict.FAIL, math.inf, target, said, fix, diagnosis)
         return CheckDocument("overfit", (check,), {"rates": table, "curve": []})
-    best = min(finished, key=lambda r: (r.curves.train_loss[-1], r.id))
-    labels = np.bincount(context.data.train.y[list(rows)])
-    share = labels[labels > 0] / labels.sum()
-    outcome = Outcome(
-        done, best, best.losses[0][1], best.curves.train_loss[-1], best.curves.train_accuracy[-1],
-        log_c, float(-(share * np.log(share)).sum()), target,
-    )  # fmt: skip
-    diagnosis = diagnose(outcome, context.data.n_classes)
+    best, rate = outcome.best, outcome.best.number("learning_rate")
+    count = len(examples(context.data, settings.examples))
     message = (
-        f"{len(rows)} examples: loss {outcome.first:.4g} -> {outcome.loss:.3g}, accuracy"
-        f" {outcome.accuracy:.0%} at learning rate {rates[best.id]:g} after {best.epochs} epochs"
+        f"{count} examples: loss {outcome.first:.4g} -> {outcome.loss:.3g}, accuracy"
+        f" {outcome.accuracy:.0%} at learning rate {rate:g} after {best.epochs} epochs"
     )
-    facts = {"rates": table, "curve": best.curves.train_loss, "learning_rate": rates[best.id]}
-    return CheckDocument("overfit", (_check(diagnosis, outcome.loss, target, message),), facts)
+    facts = {
+        "rates": table, "curve": best.curves.train_loss, "learning_rate": rate,
+        "epochs": best.epochs,
+    }  # fmt: skip
+    check = _check(outcome, target, message)
+    return CheckDocument("overfit", (check,), facts)
 
 
-def diagnose(outcome: Outcome, classes: int) -> str:
-    """The first rule that fits, from success to the vaguest failure."""
-    loss, log_c = outcome.loss, outcome.log_c
-    learnt = outcome.accuracy == 1.0
-    floor = math.log(math.e + classes - 1) - 1  # of a softmax fed with probabilities
-    if learnt and loss <= outcome.target:
-        return "pass"
-    if learnt and abs(loss - floor) < 0.01 * floor:
-        return "double-softmax"
-    if (learnt and outcome.falling) or loss < PLATEAU * log_c:
-        return "almost"
-    if abs(loss - log_c) < 0.01 * log_c and not any(outcome.best.curves.update_ratio):
-        return "stuck-at-log-c"
-    if all(_rises(r) for r in outcome.results if r.status is Status.DONE):
-        return "rises"
-    if abs(loss - outcome.label_entropy) < 0.02 * outcome.label_entropy:
-        return "stuck-at-label-entropy"
-    return "flat" if loss > 0.99 * outcome.first else "partial"
-
-
-def _rises(result: TrialResult) -> bool:
-    """Never below where it began, and above it in the end."""
-    losses = [loss for _, loss in result.losses]
-    return losses[-1] > losses[0] and min(losses) >= losses[0]
-
-
-def _check(diagnosis: str, loss: float, target: float, message: str) -> Check:
-    verdict = {"pass": PASS, "almost": WARN}.get(diagnosis, FAIL)
-    said = message if verdict is PASS else f"{message}: {diagnosis}"
-    return Check("overfit", verdict, loss, target, said, FIXES[diagnosis], diagnosis)
+def _check(outcome: Outcome, target: float, message: str) -> Check:
+    """The one check; of examples that no network could learn, a warning where all others were."""
+    diagnosis = diagnose(outcome)
+    verdict, fix = VERDICTS.get(diagnosis, Verdict.FAIL), remedy(outcome, diagnosis)
+    said = message if verdict is Verdict.PASS else f"{message}: {diagnosis}"
+    if outcome.contradictions:
+        said += f"; {outcome.contradictions} cannot be learnt: equal rows that differ in label"
+    if outcome.contradictions and diagnosis == "partial":
+        verdict = Verdict.WARN if outcome.all_that_can_be else verdict
+        fix = "correct or drop those rows (see `hpsearch data`, duplicate-rows)"
+    return Check("overfit", verdict, outcome.loss, target, said, fix, diagnosis)
 
 
 STAGE = Stage("overfit", plan, judge, ("data", "model", "train", "overfit"))

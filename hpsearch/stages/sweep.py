@@ -2,220 +2,253 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from hpsearch.search.space import Choice
-from hpsearch.stages.context import Context, Stage, entropy, seed
-from hpsearch.trial import Budget, Status, TrialResult, TrialSpec
+from hpsearch.search.space import write_space
+from hpsearch.stages import ramp
+from hpsearch.stages.context import Context, Stage, baseline, majority, seed
+from hpsearch.stages.ladder import Ladder, Tried
+from hpsearch.stages.searched import (
+    bounds_of,
+    decay_troubles,
+    gentle,
+    rate_troubles,
+    strong_decay,
+)
+from hpsearch.stages.updates import update_ratio, update_ratios
+from hpsearch.trial import Budget, TrialResult, TrialSpec, standard_error
 from hpsearch.verdict import Check, CheckDocument, Verdict
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
-TAIL = 10  # iterations whose mean loss is a rate's score
-MOST = 12  # rates tried in all
-FLAT = 0.99  # of the first loss: a rate that ends above it has not moved
-LIMITS = (1e-12, 1e6)
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One rate: its first loss, the mean loss of its last iterations and that mean's error."""
-
-    rate: float
-    diverged: bool
-    step: int
-    first: float
-    score: float
-    error: float
-    accuracy: float
+STRONG = 1e-2  # a penalty in the sweep that may be why nothing learns
+FAR = 100.0  # rates of this size that leave the loss flat are not too small
 
 
 def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
-    """The configured rates, then a decade more at an end for as long as the best lies there."""
-    settings = context.config.sweep
-    rates = {*settings.learning_rates, context.config.train.learning_rate}
-    first = sorted(rates, reverse=True)
-    known = [r.number("learning_rate") for r in done]
-    wanted = known + extension(tried(done)) if known else first
-    shared = seed(context.config.seed, context.stage, 0)
-    return [
-        context.spec(
-            number, Budget(1, settings.iterations), seed=shared, schedule="constant",
-            patience=None, hparams={"learning_rate": rate},
-            rates={"weight_decay": settings.weight_decay, "warmup_epochs": 0.0},
-        )
-        for number, rate in enumerate(wanted)
-    ]  # fmt: skip
-
-
-def extension(rates: Sequence[Tried]) -> list[float]:
-    """The rates to add: a decade beyond the best where nothing near was tried; a decade up where
-    all are flat; two lower where all diverge.
+    """The ramp and the configured rates; more rates for as long as the best is at an end, or
+    may be too near to where training diverges; then a usable one with the space's strong decay.
     """
-    stable = [t for t in rates if not t.diverged]
-    low, high = min(t.rate for t in rates), max(t.rate for t in rates)
-    if not stable:
-        more = [low / 10, low / 100]
-    elif len(stable) == len(rates) and all(t.score > FLAT * t.first for t in stable):
-        more = [high * 10]
-    else:
-        best = min(stable, key=lambda t: t.score).rate
-        above = any(best < t.rate <= 10.1 * best for t in rates)
-        below = any(best / 10.1 <= t.rate < best for t in rates)
-        more = [] if above else [best * 10]
-        more += [] if below else [best / 10]
-    room = max(0, MOST - len(rates))
-    return [_round(rate) for rate in more if LIMITS[0] <= rate <= LIMITS[1]][:room]
+    ladder, settings = ladder_of(context, done), context.config.sweep
+    rates = [t.rate for t in ladder.rates]
+    more = ladder.wanted() if rates else _configured(context)
+    specs = [_ramp_spec(context)] if settings.ramp.enabled else []
+    specs += [_spec(context, number, rate) for number, rate in enumerate(rates + more, 1)]
+    decay, at = strong_decay(context), gentle(ladder)
+    if not more and at and decay:
+        specs.append(_spec(context, len(rates) + 1, at.rate, decay))
+    return specs
 
 
-def _round(rate: float) -> float:
-    return float(f"{rate:.6g}")
+def _configured(context: Context) -> list[float]:
+    rates = {*context.config.sweep.learning_rates, context.config.train.learning_rate}
+    return sorted(rates, reverse=True)
 
 
-def tried(results: Sequence[TrialResult]) -> list[Tried]:
-    """The sweep's table, by id."""
-    return [_tried(result) for result in sorted(results, key=lambda r: r.id)]
+def _seed(context: Context) -> int:
+    return seed(context.config.seed, context.stage, 0)
 
 
-def _tried(result: TrialResult) -> Tried:
-    tail = np.array([loss for _, loss in result.losses[-TAIL:]])
-    error = float(tail.std(ddof=1) / math.sqrt(len(tail))) if len(tail) > 1 else math.inf
-    accuracy = result.curves.val_accuracy[-1] if result.curves.val_accuracy else math.nan
-    return Tried(
-        result.number("learning_rate"), result.status is not Status.DONE, result.step,
-        result.losses[0][1], float(tail.mean()), error, accuracy,
+def _ramp_spec(context: Context) -> TrialSpec:
+    return ramp.spec(context, 0, seed=_seed(context))
+
+
+def _spec(
+    context: Context, number: int, rate: float, decay: float | None = None
+) -> TrialSpec:
+    """A rate as a trial: all start from the same weights and see the same minibatches."""
+    settings = context.config.sweep
+    hparams = {"learning_rate": rate} | ({} if decay is None else {"weight_decay": decay})
+    return context.spec(
+        number, Budget(1, settings.iterations), seed=_seed(context), schedule="constant",
+        patience=None, hparams=hparams, rates={
+            "weight_decay": settings.weight_decay if decay is None else decay,
+            "warmup_epochs": 0.0,
+        },
     )  # fmt: skip
 
 
-def usable(rate: Tried, baseline: float) -> bool:
-    """Clearly better than the best constant answer, and than where it began (never only one)."""
-    if rate.diverged:
-        return False
-    margin = max(0.05 * baseline, 3 * rate.error)
-    return rate.score < baseline - margin and rate.score <= 0.9 * rate.first
-
-
-def usable_at(rates: Sequence[Tried], baseline: float) -> list[Tried]:
-    return [rate for rate in rates if usable(rate, baseline)]
-
-
-def pick(rates: Sequence[Tried], baseline: float) -> Tried | None:
-    """The lowest score; of those within its standard error the largest rate below a stable one."""
-    good = usable_at(rates, baseline)
-    if not good:
-        return None
-    best = min(good, key=lambda t: t.score)
-    tied = [t for t in good if t.score <= best.score + best.error and t.rate >= best.rate]
-    safe = [t for t in tied if not any(o.diverged and o.rate <= 10 * t.rate for o in rates)]
-    return max(safe, key=lambda t: t.rate, default=best)
-
-
-def proposed_range(rates: Sequence[Tried], best: Tried) -> tuple[float, float]:
-    """[best / 30, best * 10], cut where training diverges."""
-    diverging = [t.rate for t in rates if t.diverged and t.rate > best.rate]
-    low, high = best.rate / 30, min([best.rate * 10, *diverging])
-    return float(f"{low:.3g}"), float(f"{high:.3g}")
+def ladder_of(context: Context, done: Sequence[TrialResult]) -> Ladder:
+    """The rates tried with the sweep's own weight decay, by id."""
+    limits = context.config.sweep
+    tried = [
+        Tried.of(r, limits.tail)
+        for r in sorted(done, key=lambda r: r.id)
+        if set(r.hparams) == {"learning_rate"}
+    ]
+    return Ladder(tried, baseline(context), limits)
 
 
 def judge(context: Context, done: Sequence[TrialResult]) -> CheckDocument:
-    rates, baseline = tried(done), entropy(context.data)
-    best = pick(rates, baseline)
+    ladder, settings = ladder_of(context, done), context.config.sweep
+    best = ladder.best
+    curve = next((ramp.read(r, settings.ramp) for r in done if not r.hparams), None)
+    strong = next(
+        ((r.number("weight_decay"), Tried.of(r, settings.tail)) for r in done
+         if "weight_decay" in r.hparams), None,
+    )  # fmt: skip
+    updates = update_ratios(context, _spec(context, 0, best.rate)) if best else []
     facts = {
-        "baseline": baseline,
+        "baseline": ladder.baseline,
         "rates": [
-            {**vars(t), "usable": usable(t, baseline)}
-            for t in sorted(rates, key=lambda t: -t.rate)
+            {**vars(t), "usable": ladder.learns(t)}
+            for t in sorted(ladder.rates, key=lambda t: -t.rate)
         ],
         "learning_rate": best.rate if best else None,
-        "range": proposed_range(rates, best) if best else None,
-        "diverging": min((t.rate for t in rates if t.diverged), default=None),
+        "range": ladder.range,
+        "diverging": ladder.diverging,
+        "update_ratios": updates,
+        "strong_decay": {"weight_decay": strong[0], **vars(strong[1])} if strong else None,
+        "ramp": vars(curve) if curve else None,
+        "searched": _searched(context),
     }  # fmt: skip
-    checks = (usable_rate(context, rates, baseline), range_check(context, rates, best))
+    if best is None:
+        return CheckDocument("sweep", (none_usable(context, ladder), *_NOTHING), facts)
+    troubles = [
+        *rate_troubles(context, ladder, best),
+        *decay_troubles(context, ladder, strong=strong),
+    ]
+    checks = (
+        usable_rate(context, ladder, best),
+        update_ratio(context, updates, best.rate),
+        range_check(context, ladder, troubles, curve=curve),
+    )
     return CheckDocument("sweep", checks, facts)
 
 
-def usable_rate(context: Context, rates: Sequence[Tried], baseline: float) -> Check:
-    """At least one rate brings the loss well below the labels' entropy; the configured one does
-    not diverge.
+_NOTHING = (
+    Check("update-ratio", FAIL, None, None, "no usable rate to measure it at", "see usable-rate"),
+    Check("range", FAIL, None, None, "no range to propose without a usable rate",
+          "see usable-rate"),
+)  # fmt: skip
+
+
+def usable_rate(context: Context, ladder: Ladder, best: Tried) -> Check:
+    """At least one rate brings the loss well below the labels' entropy, on rows not trained on
+    too; the configured one does not diverge.
     """
-    good = usable_at(rates, baseline)
-    if not good:
-        return _none_usable(context, rates, baseline)
-    best = pick(rates, baseline) or good[0]
     message = (
         f"learning rate {best.rate:g} takes the loss from {best.first:.4g} to {best.score:.4g}"
         f" in {context.config.sweep.iterations} iterations"
-        f" ({len(good)} of {len(rates)} rates are usable)"
+        f" ({len(ladder.usable)} of {len(ladder.rates)} rates are usable)"
     )
-    configured = next(t for t in rates if t.rate == context.config.train.learning_rate)
+    least = majority(context.data)
+    error = standard_error(least, len(context.data.validation.y))
+    if best.val_loss > ladder.baseline and best.accuracy < least + ladder.limits.errors * error:
+        message = (
+            f"{message}, but nothing that holds elsewhere: validation accuracy {best.accuracy:.1%}"
+            f", {least:.1%} by always giving the same answer"
+        )
+        fix = "do the labels fit the rows? (a shuffle, sort or join of only one of them)"
+        return Check("usable-rate", WARN, best.score, ladder.baseline, message, fix, "memorises")
+    configured = next(t for t in ladder.rates if t.rate == context.config.train.learning_rate)
     if configured.diverged:
         where = f"{configured.rate:g}, diverges at step {configured.step}"
         message = f"{message}; the configured one, {where}"
         fix = f"train.learning_rate: {best.rate:g}"
-        return Check("usable-rate", WARN, best.score, baseline, message, fix)
-    return Check("usable-rate", PASS, best.score, baseline, message)
-
-
-def _flat_but_learning(context: Context, stable: Sequence[Tried]) -> str:
-    """CS231n's puzzle in words: the probabilities are still diffuse, but the order is right."""
-    best = max(stable, key=lambda t: t.accuracy)
-    chance = 1 / context.data.n_classes
-    error = math.sqrt(chance * (1 - chance) / len(context.data.validation.y))
-    if best.score > FLAT * best.first and best.accuracy > chance + 3 * error:
-        return f"; the loss is flat but the accuracy is already {best.accuracy:.1%}"
-    return ""
-
-
-def _none_usable(context: Context, rates: Sequence[Tried], baseline: float) -> Check:
-    stable = [t for t in rates if not t.diverged]
-    low, high = min(t.rate for t in rates), max(t.rate for t in rates)
-    if not stable:
-        value, message = math.inf, f"the loss explodes at every rate from {low:g} to {high:g}"
-        fix = "scale the inputs (data.preprocess.scale: standard), or a smaller model.init_scale"
-    else:
-        best = min(stable, key=lambda t: t.score)
-        value = best.score
-        message = (
-            f"no rate from {low:g} to {high:g} helps: {best.score:.4g} at best, and the labels'"
-            f" entropy is {baseline:.4g}{_flat_but_learning(context, stable)}"
-        )
-        fix = "larger sweep.learning_rates or sweep.iterations; do the labels fit the rows?"
-        if any(t.diverged for t in rates):
-            fix = "flat rates beside diverging ones: look at the inputs' scale and model.init"
-    return Check("usable-rate", FAIL, value, baseline, message, fix)
-
-
-def range_check(context: Context, rates: Sequence[Tried], best: Tried | None) -> Check:
-    """The range that the sweep proposes for the coarse search, beside the configured one."""
-    if best is None:
+        if best.first > ladder.limits.hot * ladder.baseline:
+            fix = f"scale the inputs (data.preprocess.scale: standard); or {fix}"
         return Check(
-            "range",
-            FAIL,
-            None,
-            None,
-            "no range to propose without a usable rate",
-            "see usable-rate",
+            "usable-rate", WARN, best.score, ladder.baseline, message, fix, "configured-diverges"
         )
-    low, high = proposed_range(rates, best)
-    configured = context.config.search.space.get("learning_rate")
-    proposed = f"{low:g} to {high:g}"
-    if configured is None or isinstance(configured, Choice):
-        return Check("range", PASS, proposed, None, f"proposes learning rates from {proposed}")
-    bottom, top = configured.bounds
-    expected = f"{bottom:g} to {top:g}"
-    message = f"proposes learning rates from {proposed}; the config searches {expected}"
-    if bottom <= best.rate <= top:
-        return Check("range", PASS, proposed, expected, message)
-    fix = f"search.space.learning_rate: {{log_uniform: [{low:g}, {high:g}]}}"
-    return Check(
-        "range",
-        WARN,
-        proposed,
-        expected,
-        f"{message}, where the best rate, {best.rate:g}, is not",
-        fix,
+    return Check("usable-rate", PASS, best.score, ladder.baseline, message)
+
+
+NOT_THE_RATE = "scale the inputs (data.preprocess.scale: standard), or a smaller model.init_scale"
+REMEDIES = {
+    "explodes": NOT_THE_RATE,
+    "hot-start": NOT_THE_RATE,
+    "not-the-rate": "flat rates beside diverging ones: model.init, dead units, the inputs' scale",
+    "flat-at-any": "even large rates do not move it: model.init, dead units (sanity)",
+    "flat": "larger sweep.learning_rates",
+    "stuck-at-label-entropy": "do the labels fit the rows? do hidden units die (sanity)?",
+    "falls-too-little": "more sweep.iterations; do the labels fit the rows?",
+}
+
+
+def none_usable(context: Context, ladder: Ladder) -> Check:
+    """Why no rate helps: too large, too small, or not the rate at all."""
+    low, high = ladder.ends
+    diagnosis = _hindrance(ladder)
+    score = min((t.score for t in ladder.stable), default=math.inf)
+    message = f"the loss explodes at every rate from {low:g} to {high:g}"
+    if ladder.stable:
+        message = (
+            f"no rate from {low:g} to {high:g} helps: {score:.4g} at best, from"
+            f" {ladder.stable[0].first:.4g}, and the labels' entropy is {ladder.baseline:.4g}"
+            f"{_flat_but_learning(context, ladder)}"
+        )
+    fix = REMEDIES[diagnosis]
+    if context.config.sweep.weight_decay > STRONG:
+        fix = f"a smaller sweep.weight_decay; or {fix}"
+    return Check("usable-rate", FAIL, score, ladder.baseline, message, fix, diagnosis)
+
+
+def _hindrance(ladder: Ladder) -> str:
+    if not ladder.stable:
+        return "explodes"
+    best = min(ladder.stable, key=lambda t: t.score)
+    diverging = len(ladder.stable) < len(ladder.rates)
+    if diverging and best.first > ladder.limits.hot * ladder.baseline:
+        return "hot-start"
+    if all(map(ladder.flat, ladder.stable)):
+        return "not-the-rate" if diverging else "flat-at-any" if ladder.ends[1] >= FAR else "flat"
+    stuck = abs(best.score - ladder.baseline) < ladder.limits.gain * ladder.baseline
+    return "stuck-at-label-entropy" if stuck else "falls-too-little"
+
+
+def _flat_but_learning(context: Context, ladder: Ladder) -> str:
+    """CS231n's puzzle in words: the probabilities are still diffuse, but the order is right."""
+    best = max(ladder.stable, key=lambda t: t.accuracy)
+    least = max(majority(context.data), 1 / context.data.n_classes)
+    error = standard_error(least, len(context.data.validation.y))
+    moved = abs(best.score - best.first) >= ladder.limits.flat * best.first
+    if moved or not best.accuracy > least + ladder.limits.errors * error:
+        return ""
+    return (
+        f"; at {best.rate:g} the loss is flat but the accuracy is already {best.accuracy:.1%}:"
+        " the probabilities are still diffuse, their order is right"
     )
 
 
-STAGE = Stage("sweep", plan, judge, ("data", "model", "train", "sweep"))
+def range_check(
+    context: Context, ladder: Ladder, troubles: Sequence[tuple[str, str]], *,
+    curve: ramp.Curve | None,
+) -> Check:  # fmt: skip
+    """The range that the sweep proposes for the coarse search, beside the configured one."""
+    assert ladder.range is not None
+    low, high = ladder.range
+    proposed, expected = f"{low:g} to {high:g}", None
+    message = f"proposes learning rates from {proposed}"
+    if curve and curve.low:
+        message += (
+            f"; on a ramp the loss falls from {curve.low:g} to {curve.high:g},"
+            f" fastest at {curve.steepest:g}"
+        )
+    kind = context.config.search.space.get("learning_rate")
+    if kind and (bounds := bounds_of(kind)):
+        expected = "{:g} to {:g}".format(*bounds)
+        message += f"; the config searches {expected}"
+    if not troubles:
+        return Check("range", PASS, proposed, expected, message)
+    said = "; ".join([message, *(what for what, _ in troubles)]).replace(
+        f"{expected}; wh", f"{expected}, wh"
+    )
+    fix = "; ".join(dict.fromkeys(fix for _, fix in troubles))
+    return Check("range", WARN, proposed, expected, said, fix)
+
+
+def _searched(context: Context) -> dict[str, Any]:
+    """What `range` is a verdict on, as YAML writes it."""
+    space = write_space(context.config.search.space)
+    return {name: space[name] for name in ("learning_rate", "weight_decay") if name in space}
+
+
+def holds(context: Context, document: CheckDocument) -> bool:
+    """Whether the verdict is on the space that the config has; that of a later round is none of
+    the sweep's business.
+    """
+    later, now = context.config.search.round != "coarse", _searched(context)
+    return later or document.facts.get("searched", now) == now
+
+
+STAGE = Stage("sweep", plan, judge, ("data", "model", "train", "sweep"), holds)

@@ -1,0 +1,61 @@
+"""How far each layer's weights move in a step, by their own length."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.data import minibatches
+from hpsearch.lockstep import Lockstep
+from hpsearch.stages.context import Context
+from hpsearch.trial import TrialSpec
+from hpsearch.verdict import Check, Verdict
+
+STEPS = 100  # measured, at most
+
+
+def update_ratios(context: Context, spec: TrialSpec) -> list[float]:
+    """Each layer's median of |update| / |weights| over the first steps of the trial."""
+    data, trial = context.data, Lockstep([spec])
+    steps, rows = min(STEPS, spec.steps(len(data.train.y))), len(data.train.y)
+    found: list[list[float]] = []
+    epoch = 0
+    with np.errstate(all="ignore"):
+        while len(found) < steps:
+            batches = list(minibatches(rows, spec.batch_size, spec.order_seed, epoch))
+            for index in batches[: steps - len(found)]:
+                before = [w.copy() for w in trial.memory.params.weights]
+                x = data.batch(data.train, index)
+                trial.step(x, data.train.y[index])
+                found.append(_ratios(trial.memory.params.weights, before))
+            epoch += 1
+    return [float(ratio) for ratio in np.median(found, axis=0)]
+
+
+def _ratios(
+    now: tuple[NDArray[np.floating], ...], before: list[NDArray[np.floating]]
+) -> list[float]:
+    """|now - before| / |before| of each layer; of weights that were all 0, 1 if they moved."""
+    ratios = []
+    for new, old in zip(now, before, strict=True):
+        change, size = float(np.linalg.norm(new - old)), float(np.linalg.norm(old))
+        ratios.append(change / size if size > 0 else float(change > 0))
+    return ratios
+
+
+def update_ratio(context: Context, ratios: list[float], rate: float) -> Check:
+    """At the chosen rate no layer's weights stand still, or are thrown about (CS231n: 1e-3)."""
+    limits = context.config.sweep
+    low, high = limits.update_low, limits.update_high
+    said = ", ".join(f"{ratio:.2g}" for ratio in ratios)
+    expected = f"{low:g} to {high:g}"
+    message = f"|update| / |weights| by layer at learning rate {rate:g}: {said}"
+    worst = max(ratios, key=lambda ratio: max(low / max(ratio, 1e-300), ratio / high))
+    if low <= worst <= high:
+        return Check("update-ratio", Verdict.PASS, worst, expected, message)
+    layer = f"layer {ratios.index(worst) + 1} of {len(ratios)}"
+    if worst < low:
+        message = f"{message}; {layer} hardly moves"
+        fix = "model.init (kaiming for relu, xavier for tanh): its gradients are too small"
+    else:
+        message = f"{message}; {layer} moves by {worst:.0%} of its length in a step"
+        fix = "model.init and its scale: weights too small for the rate; or a smaller rate"
+    return Check("update-ratio", Verdict.WARN, worst, expected, message, fix)
