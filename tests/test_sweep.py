@@ -142,7 +142,9 @@ def test_why_no_rate_is_usable(tmp_path, digits, rows, first, diagnosis):
     "last, accuracy, said",
     [(2.39, 0.5, True), (2.39, 0.11, False), (2.39, 0.15, False), (2.25, 0.5, False)],
 )
-def test_a_flat_loss_whose_accuracy_rises_is_told(tmp_path, digits, last, accuracy, said):
+def test_a_flat_loss_whose_accuracy_rises_is_put_into_words(
+    tmp_path, digits, last, accuracy, said
+):
     """2.25 is not flat, though no use either; 0.15 is within three standard errors of chance."""
     done = [
         replace(result(n, accuracy, hparams={"learning_rate": value}),
@@ -206,8 +208,8 @@ def test_the_ramp_finds_where_the_loss_falls():
     at = [round(math.log10(value / 1e-7) / 8 * 99) for value in (curve.low, curve.high)]
     assert 38 <= at[0] <= 45 and 74 <= at[1] <= 80
     assert curve.low < curve.steepest < curve.high
-    assert len(curve.rates) < 100, "the explosion is left out"
-    assert max(curve.losses) <= 4 * 2.3 and np.isfinite(curve.smoothed).all()
+    assert len(curve.rates) < 90, "the explosion is left out"
+    assert np.isfinite(curve.smoothed).all()
 
 
 @pytest.mark.parametrize("losses", [[2.3] * 100, [2.3] * 50 + [math.nan], [math.inf], [2.3]])
@@ -286,14 +288,6 @@ def test_a_layer_that_stands_still_or_jumps_is_named(tmp_path, digits, ratios, v
     check = update_ratio(Context(config(tmp_path), digits, "sweep"), ratios, 0.1)
     assert check.verdict == verdict and layer in check.message
     assert (check.fix == "") == (verdict == "pass")
-
-
-def test_a_net_whose_gradients_vanish_hardly_moves(tmp_path, digits):
-    deep = "model={hidden: [30, 30, 30, 30], activation: tanh, init: small, init_scale: 0.04}"
-    given = (deep, "sweep.update_low=1e-2", "sweep.gain=0", "sweep.fallen=1", "sweep.errors=0.1")
-    context = Context(config(tmp_path, *given), digits, "sweep")
-    ratios = update_ratios(context, context.spec(0, Budget(1, 20), rates={"learning_rate": 0.01}))
-    assert max(ratios[:4]) < 1e-2 < ratios[4]
 
 
 # --- the searched space

@@ -18,6 +18,7 @@ GAP = " "
 EDGE = 0.05  # the outer part of a range that counts as its edge
 BEST = "bold green"
 RAMP = 100  # columns of a range test, at most
+TOP = 1.25  # of its first loss: what explodes would flatten all the rest
 
 
 def sparkline(
@@ -94,7 +95,8 @@ class RampChart:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         rates, losses = self.ramp["rates"], self.ramp["smoothed"]
         width = min(len(rates), RAMP, options.max_width - 2)
-        lines = Text(sparkline(losses, width), style="cyan", no_wrap=True)
+        bars = sparkline(losses, width, high=TOP * losses[0])
+        lines = Text(bars, style="cyan", no_wrap=True)
         marks = {name: self.ramp[name] for name in ("low", "steepest", "high")}
         if all(marks.values()):
             low, steepest, high = (self._column(rate, width) for rate in marks.values())

@@ -79,8 +79,8 @@ def _places(
 def _explosion(losses: Numbers, times: float) -> int:
     """The first step at which the average loss is more than so many times its lowest so far."""
     average = averaged(losses, AVERAGED)
-    best = np.minimum.accumulate(np.where(np.isfinite(average), average, np.inf))
-    lost = np.flatnonzero(~(average <= times * best))
+    best = np.fmin.accumulate(average)
+    lost = np.flatnonzero(~(average <= times * best) | ~np.isfinite(average))
     return int(lost[0]) if len(lost) else len(losses)
 
 
