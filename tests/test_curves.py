@@ -108,7 +108,7 @@ SPARED = {
     "a-bad-start-that-is-being-made-up-for": (
         drawn([3.2, 2.9, 2.7, 2.55, 2.45, 2.38, 2.33, 2.30], first=3.3), "still-improving"),
     "a-loss-that-rises-while-accuracy-gains": (
-        drawn(FALLING, train=1.0, val=np.linspace(0.7, 0.8, 15),
+        drawn(FALLING, train=1.0, val=np.linspace(0.6, 0.8, 15),
               val_loss=[*[0.5] * 10, *[0.7] * 5]), "overfitting"),
     "a-gain-that-is-still-worse-than-nothing": (
         drawn(FALLING, train=1.0, val=0.1, val_loss=np.linspace(9, 4, 15)), "overfitting"),
