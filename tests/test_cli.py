@@ -269,7 +269,8 @@ def test_raw_pixels_with_kaiming_fail_sanity_and_close_the_gate(shell, tmp_path,
 
 def test_constant_weights_are_caught_by_sanity(shell):
     document = json.loads(shell("sanity", "--set", "model.init=constant", "--json").stdout)
-    assert {c["name"] for c in document["checks"] if c["verdict"] == "fail"} == {"symmetry"}
+    failed = {c["name"] for c in document["checks"] if c["verdict"] == "fail"}
+    assert failed == {"symmetry", "gradient-flow"}
 
 
 def test_a_learning_rate_of_a_million(shell):

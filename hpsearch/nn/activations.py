@@ -29,7 +29,8 @@ class Activation(NamedTuple):
 
     `band` is the range of the standard deviation of one layer's activations over a minibatch in
     which healthy networks were seen; `inits` the initializers that keep it, the best first.
-    `saturated(z, a)` says which units have practically no gradient, `side(z, a)` on which side of
+    `saturated(z, a)` says which units have practically no gradient (at both ends where f is
+    `bounded`), `side(z, a)` on which side of
     its kink each one is (None where f is smooth), both after forward.
     """
 
@@ -39,6 +40,7 @@ class Activation(NamedTuple):
     band: tuple[float, float]
     saturated: Callable[[Array, Array], Sides] = _never
     side: Callable[[Array, Array], Sides] | None = None
+    bounded: bool = False
     keeps: bool = False
     pieces: int = 1
     slope: float | None = None
@@ -210,7 +212,7 @@ ACTIVATIONS = {
         _elu, _elu_backward, (*HE, *UNIT), (0.3, 2.2), side=_positive, slope=1.0
     ),
     "selu": Activation(
-        _selu, _selu_backward, ("lecun", "xavier"), (0.6, 1.3),
+        _selu, _selu_backward, ("lecun", "xavier", "glorot"), (0.6, 1.3),
         lambda z, a: a < -0.98 * SELU_SCALE * SELU_ALPHA, _positive,
     ),
     "gelu": Activation(
@@ -220,9 +222,10 @@ ACTIVATIONS = {
         _maxout, _maxout_backward, UNIT, (0.45, 1.5), side=_larger, keeps=True, pieces=2
     ),
     "tanh": Activation(
-        _tanh, _tanh_backward, UNIT, (0.2, 1.0), lambda z, a: abs(a) > 0.98
+        _tanh, _tanh_backward, UNIT, (0.2, 1.0), lambda z, a: abs(a) > 0.98, bounded=True
     ),
     "sigmoid": Activation(
-        _sigmoid, _sigmoid_backward, UNIT, (0.05, 0.3), lambda z, a: abs(a - 0.5) > 0.48
+        _sigmoid, _sigmoid_backward, UNIT, (0.05, 0.3), lambda z, a: abs(a - 0.5) > 0.48,
+        bounded=True,
     ),
 }  # fmt: skip
