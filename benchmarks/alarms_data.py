@@ -1,4 +1,4 @@
-"""The data audit's alarms over many splits: on healthy data, and on data broken on purpose."""
+"""How often `hpsearch data` is alarmed: by healthy data, and by data broken on purpose."""
 
 from benchmarks import measure  # first: it sets the threads  # isort: skip
 
