@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import measure
 
 NAMES = ("core", "parts", "search", "memory", "startup", "jobs", "mixed", "wide_net", "scale",
-         "alarms_data")  # fmt: skip
+         "audit")  # fmt: skip
 # No peers needed, two minutes together.
 SHORT: tuple[tuple[str, ...], ...] = (
     ("startup",),
@@ -27,9 +27,9 @@ def listing() -> str:
     lines = ["python -m benchmarks NAME [options]; NAME --help says which", ""]
     for name in available():
         about = (importlib.import_module(f"benchmarks.{name}").__doc__ or "").splitlines()[0]
-        lines.append(f"  {name:<13}{about}")
-    lines += ["", "  short        those that take seconds, one after the other (make bench)"]
-    lines += ["  table        the results as Markdown; --write puts them into benchmarks/README.md"]
+        lines.append(f"  {name:<10}{about}")
+    lines += ["", "  short     those that take seconds, one after the other (make bench)"]
+    lines += ["  table     the results as Markdown; --write puts them into benchmarks/README.md"]
     return "\n".join(lines)
 
 

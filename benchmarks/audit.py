@@ -156,7 +156,7 @@ def tables(splits: int, found: dict[str, measure.Reading]) -> list[measure.Table
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = measure.parser("alarms_data", __doc__ or "", rounds=1)
+    parser = measure.parser("audit", __doc__ or "", rounds=1)
     parser.add_argument("--splits", type=measure.positive, default=SPLITS)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS))
@@ -168,6 +168,6 @@ def main(argv: Sequence[str]) -> int:
     }
     draw = partial(tables, options.splits)
     measure.finish(
-        measure.document("alarms_data", "alarms_data", options, readings, draw), options.out
+        measure.document("audit", "audit", options, readings, draw), options.out
     )
     return 0
