@@ -172,6 +172,18 @@ def test_labels_that_do_not_fit_are_learnt_by_heart_at_most(
         assert set(verdicts(document).values()) == {"fail"} and len(document.checks) == 3
 
 
+@pytest.mark.parametrize(
+    "accuracy, val_loss, verdict",
+    [(0.1, 9.0, "warn"), (0.1, 2.2, "pass"), (0.9, 9.0, "pass")],
+)
+def test_what_is_learnt_must_hold_on_other_rows(tmp_path, digits, accuracy, val_loss, verdict):
+    """In accuracy, or else in loss: a net may be right too early to be sure, or the reverse."""
+    best = replace(rate(0.01, 0.5), accuracy=accuracy, val_loss=val_loss)
+    context = Context(config(tmp_path), digits, "sweep")
+    check = sweep.usable_rate(context, Ladder([best], LOG_C, Sweep()), best)
+    assert check.verdict == verdict
+
+
 def test_the_configured_rate_may_diverge_and_is_told_so(tmp_path, digits):
     check = swept(tmp_path, digits, "train.learning_rate=1e3").checks[0]
     assert (check.verdict, check.diagnosis) == ("warn", "configured-diverges")
