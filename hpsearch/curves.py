@@ -8,7 +8,7 @@ DC, TheDeepChecker. What has none was set by looking at trials with known faults
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from math import ceil, log
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +58,7 @@ def bad_init(trial: Reading) -> bool:
     """A first loss far off that is not made up for, or no progress in the first tenth of the run
     before the loss falls (unless the rate was still warming up).
     """
-    if trial.high and trial.first > FAR * log(trial.yardstick.classes):
+    if trial.high and trial.first > FAR * trial.yardstick.chance:
         return True
     rate, losses = trial.result.curves.learning_rate, trial.losses
     if IDLE * trial.result.step < IDLE_STEPS or rate[0] < max(rate) / 2:
@@ -114,7 +114,7 @@ def overfitting(trial: Reading) -> bool:
     curve = trial.val_loss
     since = len(curve) - 1 - int(curve.argmin())
     risen = since >= AFTER and curve[-AFTER:].min() > (1 + WORSE) * curve.min()
-    vain = curve.min() > (1 - LEARNT) * trial.yardstick.entropy
+    vain = curve.min() > (1 - LEARNT) * trial.yardstick.baseline
     wide = GAP if trial.result.curves.train_accuracy[-1] > 0.9 else WIDE_GAP
     return trial.ahead and trial.gap > wide and bool(risen or vain or not trial.gaining)
 

@@ -1,6 +1,5 @@
 """A cohort's arithmetic: K trials as stacked arrays, stepped and evaluated together."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from hpsearch.data import Dataset, Rows
 from hpsearch.nn.activations import Array
 from hpsearch.nn.dropout import Dropout
 from hpsearch.nn.losses import LOSSES, mean_rows
-from hpsearch.nn.mlp import Tape, backward, follow, forward
+from hpsearch.nn.mlp import Tape, backward, follow, forward, penalty
 from hpsearch.nn.net import initialize
 from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates
 from hpsearch.nn.params import Memory
@@ -104,11 +103,10 @@ class Lockstep:
         self._tapes.clear()
 
     def penalty(self) -> NDArray[np.float64]:
-        """0.5 decay sum(W^2) of every trial, (K,): what weight decay adds to its loss."""
-        weights = self.memory.params.weights
-        rows = [w.reshape(self.size, 1, math.prod(w.shape[1:])) for w in weights]
-        squares = np.sum([_length(row) ** 2 for row in rows], axis=0)
-        return np.asarray(0.5 * self.base.weight_decay * squares)
+        """What weight decay adds to the loss of every trial, (K,): nothing if it is decoupled."""
+        if self.optimizer.decoupled:
+            return np.zeros(self.size)
+        return penalty(self.memory.params, self.base.weight_decay)
 
     def evaluate(self, data: Dataset, rows: Rows, *, zero: bool = False) -> Scores:
         """Loss, accuracy and balanced accuracy of every trial on all `rows`."""

@@ -14,29 +14,31 @@ from numpy.typing import NDArray
 
 from hpsearch.trial import TrialResult, standard_error
 
-LEARNT = 0.03  # of the labels' entropy that the loss must fall below it: else nothing was learnt
-HIGH = 0.5  # of the labels' entropy: a loss above it is still high
-UNFIT = 0.3  # of the labels' entropy: a loss above it is no fit
+LEARNT = 0.03  # of the baseline that the loss must fall below it: else nothing was learnt
+HIGH = 0.5  # of the baseline: a loss above it is still high
+UNFIT = 0.3  # of the baseline: a loss above it is no fit
 STEPS = 40  # minibatches that a statement on the course of the loss needs
 SIGNAL = 1e-2  # |update| / |weights| / rate: with less, no gradient reaches the weights
 FALL = 0.01  # of the loss: a smaller fall in a quarter of the run is none
 RISE = 0.05  # of the first loss: a smaller rise is noise (DC: it must fall 5 %)
 LATE = 0.25  # of the run: still improving if best in its last quarter (TP)
 GAIN = 0.05  # of the lowest validation loss, by which late epochs are better (DC)
-LEAST = 0.01  # of the labels' entropy: a smaller gain in loss is none
+LEAST = 0.01  # of the baseline: a smaller gain in loss is none
 SURE = 2.0  # standard errors that are more than chance
 
 
 class Yardstick(NamedTuple):
     """What a trial's numbers are measured against: the rows that its validation and training
-    accuracies were measured on, the number of classes, and the entropy of the training labels in
-    nats: the loss of the best answer that ignores the input.
+    accuracies were measured on; the loss of logits that are all alike (`chance`: log C), and of
+    the best answer that ignores the input (`baseline`: the entropy of the training labels); and
+    what smoothed labels leave of the training loss at best.
     """
 
     rows: int
     probe: int
-    classes: int
-    entropy: float
+    chance: float
+    baseline: float
+    floor: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,18 +50,18 @@ class Reading:
 
     @cached_property
     def loss(self) -> NDArray[np.float64]:
-        """The epochs' mean training losses, without the penalty."""
-        return np.array(self.result.curves.train_loss)
+        """The epochs' mean training losses above their floor, without the penalty."""
+        return np.array(self.result.curves.train_loss) - self.yardstick.floor
 
     @cached_property
     def losses(self) -> NDArray[np.float64]:
         """Those of the minibatches that were kept."""
-        return np.array([loss for _, loss in self.result.losses])
+        return np.array([loss for _, loss in self.result.losses]) - self.yardstick.floor
 
     @cached_property
     def first(self) -> float:
         """The loss before training: the first minibatch's, if that was no easy one."""
-        return max(float(self.losses[0]), self.yardstick.entropy)
+        return max(float(self.losses[0]), self.yardstick.baseline)
 
     @cached_property
     def quarters(self) -> NDArray[np.float64]:
@@ -82,7 +84,7 @@ class Reading:
 
     @property
     def learnt(self) -> bool:
-        return bool(self.loss.min() < (1 - LEARNT) * self.yardstick.entropy)
+        return bool(self.loss.min() < (1 - LEARNT) * self.yardstick.baseline)
 
     @property
     def signal(self) -> bool:
@@ -92,11 +94,11 @@ class Reading:
 
     @property
     def high(self) -> bool:
-        return bool(self.loss[-1] > HIGH * self.yardstick.entropy)
+        return bool(self.loss[-1] > HIGH * self.yardstick.baseline)
 
     @property
     def unfit(self) -> bool:
-        return bool(self.loss[-1] > UNFIT * self.yardstick.entropy)
+        return bool(self.loss[-1] > UNFIT * self.yardstick.baseline)
 
     @property
     def falling(self) -> bool:
@@ -142,7 +144,7 @@ class Reading:
         """
         late, before = slice(-self.late, None), slice(-self.late)
         lowest = self.val_loss[before].min()
-        gain = max(GAIN * lowest, LEAST * self.yardstick.entropy)
+        gain = max(GAIN * lowest, LEAST * self.yardstick.baseline)
         better = self.accuracy[late].max() - self.accuracy[before].max()
         return bool(lowest - self.val_loss[late].min() > gain or better > self.error)
 

@@ -16,6 +16,7 @@ from hpsearch.data import Dataset, Rows, minibatches
 from hpsearch.errors import Stopped
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn.activations import Array
+from hpsearch.nn.losses import LOSSES
 from hpsearch.nn.schedules import Clock
 from hpsearch.reading import Yardstick
 from hpsearch.recorder import Recorder
@@ -70,8 +71,8 @@ def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
                 break
     results = recorder.results(time.monotonic() - started)
     watch.steps(sum(steps - result.step for result in results))
-    yardstick = _yardstick(data, rows)
-    return [replace(result, verdict=verdict(result, yardstick)) for result in results]
+    judged = zip(results, task.specs, strict=True)
+    return [replace(r, verdict=verdict(r, _yardstick(s, data, rows))) for r, s in judged]
 
 
 def _train_epoch(
@@ -104,11 +105,14 @@ def view_of(rows: Rows, view: View) -> Rows:
     return rows if view.rows is None else rows.part(np.array(view.rows))
 
 
-def _yardstick(data: Dataset, rows: Rows) -> Yardstick:
-    """For trials on these training rows."""
-    share = np.bincount(rows.y, minlength=data.n_classes) / len(rows.y)
-    entropy = -float((share[share > 0] * np.log(share[share > 0])).sum())
-    return Yardstick(len(data.validation.y), len(_probe(data, rows).y), data.n_classes, entropy)
+def _yardstick(spec: TrialSpec, data: Dataset, rows: Rows) -> Yardstick:
+    """For a trial on these training rows."""
+    loss, classes = LOSSES[spec.loss], data.n_classes
+    share = np.bincount(rows.y, minlength=classes) / len(rows.y)
+    return Yardstick(
+        len(data.validation.y), len(_probe(data, rows).y), loss.indifferent(classes),
+        loss.constant(share), loss.floor(classes, spec.rates.label_smoothing),
+    )  # fmt: skip
 
 
 def _inputs(

@@ -29,7 +29,7 @@ from hpsearch.verdict import SearchDocument
 WORDS = ("diverged", "overwhelming-decay", "bad-init", "too-high-rate", "too-low-rate", "stuck",
          "loss-rises", "too-short", "overfitting", "still-improving", "saturated-early",
          "underfitting", "noisy-end", "healthy")  # fmt: skip
-TEN = Yardstick(rows=180, probe=180, classes=10, entropy=np.log(10))
+TEN = Yardstick(rows=180, probe=180, chance=np.log(10), baseline=np.log(10))
 EPOCH = 15  # minibatches
 
 
@@ -190,16 +190,20 @@ def test_any_record_has_a_verdict(data, epochs, per_epoch):
         losses=np.resize(curve(FINITE), epochs * per_epoch),
     )  # fmt: skip
     rows = data.draw(st.integers(1, 1000))
-    yardstick = Yardstick(rows, rows, 2, data.draw(st.floats(0, np.log(2))))
+    yardstick = Yardstick(rows, rows, np.log(2), data.draw(st.floats(0, np.log(2))))
     assert verdict(trial, yardstick) in WORDS
 
 
-def trained(data, rates, *, epochs, hidden=(50,), decay=0.0, batch=100, **net):
+def trained(
+    data, rates, *, epochs, hidden=(50,), decay=0.0, batch=100, loss="softmax", smoothing=0.0,
+    dropout=0.0, **net,
+):
     """The verdicts on trials at these rates."""
+    more = {"label_smoothing": smoothing, "dropout": dropout}
     layers = Net((data.inputs, *hidden, data.n_classes), **net)
     specs = [
-        TrialSpec("coarse", n, 7 + n, 0, layers, Rates(rate, decay), batch, "momentum",
-                  Budget(epochs))
+        TrialSpec("coarse", n, 7 + n, 0, layers, Rates(rate, decay, **more), batch, "momentum",
+                  Budget(epochs), loss=loss)
         for n, rate in enumerate(rates)
     ]  # fmt: skip
     return [result.verdict for result in train_cohort(Task(tuple(specs)), data, Watch())]
@@ -214,6 +218,14 @@ def test_good_trials_are_healthy(digits):
     assert set(trained(digits, GOOD, epochs=5)) <= {"healthy", "still-improving"}
     assert set(trained(digits, GOOD, epochs=1)) == {"too-short"}
     assert Counter(trained(digits, GOOD, epochs=20, decay=1e-3))["healthy"] >= 19
+
+
+@pytest.mark.parametrize("how", [{"loss": "hinge"}, {"smoothing": 0.4}, {"dropout": 0.3}], ids=str)
+@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
+def test_good_trials_are_healthy_however_they_are_trained(digits, how, normalization):
+    """Smoothed labels leave a loss of 1.3 that is no lack of fit, the hinge starts at 9."""
+    found = Counter(trained(digits, GOOD[:10], epochs=20, normalization=normalization, **how))
+    assert found["healthy"] + found["still-improving"] >= 9, found
 
 
 def test_trials_with_known_faults_are_called_by_their_names(digits):

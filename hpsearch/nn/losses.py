@@ -32,13 +32,15 @@ class Function(Protocol):
 class Loss(NamedTuple):
     """`constant(shares)` is the least loss of an answer that ignores the input, for classes of
     these shares (C,); `indifferent(C)` that of logits that are all alike, whatever the shares;
-    `reads` are the settings that it depends on.
+    `floor(C, smoothing)` the least of all, which smoothed labels keep above 0; `reads` are the
+    settings that it depends on.
     `kinks(logits, labels)` says on which side of each kink a row is, None where there are none.
     """
 
     rows: Function
     indifferent: Callable[[int], float]
     constant: Callable[[Shares], float]
+    floor: Callable[[int, float], float] = lambda classes, smoothing: 0.0
     reads: tuple[str, ...] = ()
     kinks: Callable[[Array, Labels], NDArray[np.bool_]] | None = None
 
@@ -108,6 +110,11 @@ def _entropy(shares: Shares) -> float:
     return float(-(present * np.log(present)).sum())
 
 
+def _smoothed(classes: int, smoothing: float) -> float:
+    """The entropy of one smoothed label."""
+    return _entropy(np.eye(classes)[0] * (1 - smoothing) + smoothing / classes)
+
+
 def _best_constant_margin(shares: Shares) -> float:
     """The m most frequent classes a margin above the others: m - 1 + C times the others' share,
     and the best m.
@@ -118,7 +125,7 @@ def _best_constant_margin(shares: Shares) -> float:
 
 
 LOSSES = {
-    "softmax": Loss(softmax_cross_entropy, math.log, _entropy, ("label_smoothing",)),
+    "softmax": Loss(softmax_cross_entropy, math.log, _entropy, _smoothed, ("label_smoothing",)),
     "hinge": Loss(hinge, lambda classes: classes - 1.0, _best_constant_margin, kinks=_within),
 }
 

@@ -161,6 +161,5 @@ def penalty(params: Params, weight_decay: Array) -> NDArray[np.float64]:
     """0.5 weight_decay sum(W^2) of each trial, (K,): all weights, no bias."""
     squares = np.zeros(len(weight_decay))
     for w in params.weights:
-        rows = w.reshape(len(w), -1).astype(np.float64)
-        squares += [row @ row for row in rows]
+        squares += [row @ row for row in (each.ravel().astype(np.float64) for each in w)]
     return np.asarray(0.5 * weight_decay * squares, np.float64)
