@@ -1,15 +1,12 @@
-"""Makes tests/golden/whitening.npz with scikit-learn: run this file."""
-
-from pathlib import Path
+"""Rows whitened by scikit-learn's PCA."""
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-FILE = Path(__file__).parents[1] / "golden" / "whitening.npz"
+from .golden import Arrays
 
 
-def make() -> dict[str, NDArray[np.float64]]:
+def make() -> Arrays:
     """Rows (40, 6) that hang together, five new ones, and both whitened by scikit-learn.
 
     Its PCA divides by the variances of N - 1; here they are of N, and 1e-5 is added to each.
@@ -22,7 +19,3 @@ def make() -> dict[str, NDArray[np.float64]]:
     variance = pca.explained_variance_ * (len(rows) - 1) / len(rows)
     turned = pca.transform(np.concatenate([rows, new]) / spread) / np.sqrt(variance + 1e-5)
     return {"rows": rows, "new": new, "pca": turned, "zca": turned @ pca.components_}
-
-
-if __name__ == "__main__":
-    np.savez(FILE, **make())  # type: ignore[arg-type]
