@@ -200,8 +200,7 @@ def _ramp(ramp: Mapping[str, Any] | None) -> list[RenderableType]:
 
 
 def _proposal(facts: Facts) -> list[RenderableType]:
-    entropy = number(facts["baseline"])
-    baseline = _note(f"answering without the input costs {entropy}, the labels' entropy")
+    baseline = _note(f"the best answer that ignores the input costs {number(facts['baseline'])}")
     if not facts.get("range"):
         return [baseline]
     low, high = map(number, facts["range"])

@@ -123,6 +123,12 @@ class Probe:
         present = max(2, int(np.count_nonzero(self.label_counts)))
         return expected_loss(np.ones(present), loss=self.loss_name)
 
+    @property
+    def unit_name(self) -> str:
+        """How `unit` is written: `ln 10`, `10 - 1`."""
+        present = np.count_nonzero(self.label_counts)
+        return f"ln {present}" if self.loss_name == "softmax" else f"{present} - 1"
+
     @cached_property
     def expected(self) -> float:
         """The loss on these rows of the last layer's first biases alone, which say nothing of

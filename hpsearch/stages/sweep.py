@@ -174,7 +174,8 @@ def none_usable(context: Context, ladder: Ladder) -> Check:
     if ladder.stable:
         message = (
             f"no rate from {low:g} to {high:g} helps: {score:.4g} at best, from"
-            f" {ladder.stable[0].first:.4g}, and the labels' entropy is {ladder.baseline:.4g}"
+            f" {ladder.stable[0].first:.4g}, and answering without the input costs"
+            f" {ladder.baseline:.4g}"
             f"{_flat_but_learning(context, ladder)}"
         )
     fix = REMEDIES[diagnosis]

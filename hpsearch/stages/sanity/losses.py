@@ -25,7 +25,7 @@ def wiring(probe: Probe) -> Check:
     unused = np.flatnonzero(probe.label_counts == 0)
     message = (
         f"loss {loss:.4f} with the last layer scaled to nothing,"
-        f" ln {np.count_nonzero(probe.label_counts)} is {expected:.4f}"
+        f" {probe.unit_name} is {expected:.4f}"
     )
     off = max(abs(loss - expected), abs(half - expected))
     if off < probe.context.config.sanity.wiring_tolerance and not len(unused):
@@ -92,8 +92,8 @@ def initial_loss(probe: Probe) -> Check:
 
 def _named(probe: Probe) -> str:
     if probe.expected == probe.unit:
-        return f"ln {np.count_nonzero(probe.label_counts)}"
-    return "the labels' entropy"
+        return probe.unit_name
+    return "that of the classes' shares"
 
 
 def standard_error_of(values: Floats) -> float:
