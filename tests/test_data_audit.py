@@ -43,11 +43,12 @@ def test_feature_statistics_show_raw_numbers_where_nothing_is_done(digits):
 
 def test_constant_features(digits):
     x = digits.validation.gather().copy()
-    x[0, 0] += 1
+    x[[0, 5], 0] += 1
     changed = replace(digits, validation=Rows(x, digits.validation.y))
-    assert {0, 32, 39} <= set(audit.constant_features(digits).in_train)
-    assert 0 not in audit.constant_features(digits).only_in_train
-    assert 0 in audit.constant_features(changed).only_in_train
+    for dataset, otherwise in ((digits, 0), (changed, 2)):
+        found = audit.constant_features(dataset)
+        assert {0, 32, 39} <= set(found.in_train)
+        assert dict(zip(found.in_train, found.otherwise, strict=True))[0] == otherwise
 
 
 def test_class_counts(digits):
@@ -67,14 +68,14 @@ def test_duplicates_as_counted_by_hand(train, validation, dtype):
         Rows(np.array([row[:2] for row in rows], dtype), np.array([row[2] for row in rows]))
         for rows in (train, validation)
     ]
-    seen = {row[:2] for row in train}
     everything = train + validation
     conflicting = [
         row for row in everything if any(o[:2] == row[:2] and o[2] != row[2] for o in everything)
     ]
     found = audit.duplicates(*parts)
-    assert found.leaked == sum(row[:2] in seen for row in validation)
+    assert found.leaked == sum(row in train for row in validation)
     assert found.conflicting == len(conflicting)
+    assert found.points == len({row[:2] for row in conflicting})
 
 
 def test_both_zeros_are_one_number():

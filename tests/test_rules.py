@@ -355,19 +355,20 @@ def test_few_classes_that_matter_are_warned_of(tmp_path, digits, counts, least, 
     assert audited(tmp_path, lopsided, "class-balance", *limits).verdict == verdict
 
 
-@pytest.mark.parametrize("label, verdict", [(0, "pass"), (1, "warn")])
-def test_equal_rows_with_other_labels_are_warned_of(tmp_path, digits, label, verdict):
+@pytest.mark.parametrize("label, rows, verdict", [(0, 2, "pass"), (1, 1, "pass"), (1, 2, "warn")])
+def test_equal_rows_with_other_labels_are_warned_of(tmp_path, digits, label, rows, verdict):
+    """Where there are several of them: the spiral's three arms begin at one point."""
     x, y = digits.train.gather(), digits.train.y
-    again = Rows(np.vstack([x, x[:1]]), np.append(y, (y[0] + label) % digits.n_classes))
+    again = Rows(np.vstack([x, x[:rows]]), np.append(y, (y[:rows] + label) % digits.n_classes))
     check = audited(tmp_path, replace(digits, train=again), "duplicate-rows")
     assert check.verdict == verdict and ("differ in label" in check.message) == (label > 0)
 
 
-@pytest.mark.parametrize("value, verdict", [(0, "pass"), (9, "warn")])
-def test_what_varies_in_validation_alone_is_warned_of(tmp_path, digits, value, verdict):
-    """Even among pixels, of which some never change."""
+@pytest.mark.parametrize("value, rows, verdict", [(0, 3, "pass"), (9, 2, "pass"), (9, 3, "warn")])
+def test_what_varies_in_validation_alone_is_warned_of(tmp_path, digits, value, rows, verdict):
+    """Even among pixels, of which some never change; not where one or two rows may be chance."""
     seen = digits.validation.gather().copy()
-    seen[0, 0] = value
+    seen[:rows, 0] = value
     changed = replace(digits, validation=Rows(seen, digits.validation.y))
     check = audited(tmp_path, changed, "constant-features")
     assert check.verdict == verdict

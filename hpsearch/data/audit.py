@@ -32,16 +32,17 @@ class FeatureStatistics:
 
 @dataclass(frozen=True, eq=False)
 class ConstantFeatures:
-    """Column indices, ascending."""
+    """Column indices, ascending; in how many validation rows each has another value."""
 
     in_train: NDArray[np.intp]
-    only_in_train: NDArray[np.intp]  # those that do vary, or differ, in validation
+    otherwise: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    leaked: int  # validation rows that also occur in train
+    leaked: int  # validation rows that also occur in train, with their label
     conflicting: int  # rows of train and validation with an identical row of another class
+    points: int  # how many rows those are, counting equal ones once
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +89,13 @@ def feature_statistics(dataset: Dataset) -> FeatureStatistics:
 
 
 def constant_features(dataset: Dataset) -> ConstantFeatures:
-    """Columns with one raw value in train, and which of them have another one in validation."""
-    (low, high), others = _extremes(dataset.train), _extremes(dataset.validation)
+    """Columns with one raw value in train, and how often validation has another one."""
+    low, high = _extremes(dataset.train)
     constant = np.flatnonzero(low == high)
-    differs = np.any([end[constant] != low[constant] for end in others], axis=0)
-    return ConstantFeatures(constant, constant[differs])
+    differing = np.zeros(len(constant), np.intp)
+    for part in dataset.validation.as_stored().chunks():
+        differing += (part[:, constant] != low[constant]).sum(axis=0)
+    return ConstantFeatures(constant, differing)
 
 
 def _extremes(rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -112,14 +115,19 @@ def class_counts(rows: Rows, n_classes: int) -> NDArray[np.int64]:
 
 def duplicates(train: Rows, validation: Rows) -> Duplicates:
     """Identical raw rows across the two splits, and identical rows of different classes."""
-    train, validation = train.as_stored(), validation.as_stored()
-    train_keys, validation_keys = _row_keys(train), _row_keys(validation)
-    leaked = int(np.isin(validation_keys, train_keys).sum())
-    keys = np.concatenate([train_keys, validation_keys])
-    labelled = np.unique(np.stack([keys, np.concatenate([train.y, validation.y])], 1), axis=0)
-    distinct, labels = np.unique(labelled[:, 0], return_counts=True)
-    conflicting = int(np.isin(keys, distinct[labels > 1]).sum())
-    return Duplicates(leaked, conflicting)
+    splits = [rows.as_stored() for rows in (train, validation)]
+    y = np.concatenate([rows.y for rows in splits])
+    keys = np.concatenate([_row_keys(rows) for rows in splits])
+    _, point = np.unique(keys, return_inverse=True)
+    classes = int(y.max()) + 1
+    labelled = point * classes + y
+    seen, held_out = np.split(labelled, [len(train)])
+    contradicted = np.bincount(np.unique(labelled) // classes) > 1
+    return Duplicates(
+        leaked=int(np.isin(held_out, seen).sum()),
+        conflicting=int(contradicted[point].sum()),
+        points=int(contradicted.sum()),
+    )
 
 
 def _row_keys(rows: Rows) -> NDArray[np.int64]:

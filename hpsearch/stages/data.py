@@ -95,16 +95,16 @@ def feature_scale(context: Context) -> Check:
 
 def constant_features(context: Context) -> Check:
     """Features with one value carry nothing: in a table a surprise, in images not."""
-    data = context.data
+    data, least = context.data, context.config.data.audit.constant_rows
     constant = audit.constant_features(data)
-    count, only = len(constant.in_train), len(constant.only_in_train)
+    only, count = constant.in_train[constant.otherwise >= least], len(constant.in_train)
     say = partial(Check, "constant-features", value=count, expected=0)
-    names = _names(data, constant.only_in_train if only else constant.in_train)
-    if only:
+    names = _names(data, only if len(only) else constant.in_train)
+    if len(only):
         return say(WARN, message=f"constant in train but not in validation: {names}",
                    fix="drop them (data.drop), or split so that both have them")  # fmt: skip
     if count and data.image_shape is None:
-        return say(WARN, message=f"{count} of {data.inputs} features never change: {names}",
+        return say(WARN, message=f"{count} of {data.inputs} features never change in train: {names}",
                    fix="drop them (data.drop)")  # fmt: skip
     message = (
         f"{count} of {data.inputs} pixels never change: {names}"
@@ -178,8 +178,10 @@ def duplicate_rows(context: Context) -> Check:
     if several and share > limits.duplicates_warn:
         return say(WARN, message=message, fix=fix)
     if found.conflicting:
-        return say(WARN, message=f"{message}; {found.conflicting} equal rows differ in label",
-                   fix="look at them: labels, or a feature that is missing")  # fmt: skip
+        message += f"; {found.conflicting} equal rows differ in label"
+    if found.points >= limits.duplicates_least:
+        fix = "look at them: labels, or a feature that is missing"
+        return say(WARN, message=message, fix=fix)
     return say(PASS, message=message)
 
 
