@@ -29,6 +29,8 @@ def gradient_check(probe: Probe) -> Check:
     worst = max(errors, key=lambda e: e.relative if math.isfinite(e.relative) else math.inf)
     message = (
         f"largest relative error {worst.relative:.1e} ({worst.tensor}) of {len(errors)} dimensions"
+        if worst.relative
+        else f"none of {len(errors)} dimensions differs by more than rounding"
     )
     if not worst.relative <= limits.gradient_fail:
         return say(FAIL, value=worst.relative, message=message,
