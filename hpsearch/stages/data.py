@@ -104,7 +104,7 @@ def constant_features(context: Context) -> Check:
         return say(WARN, message=f"constant in train but not in validation: {names}",
                    fix="drop them (data.drop), or split so that both have them")  # fmt: skip
     if count and data.image_shape is None:
-        return say(WARN, message=f"{count} of {data.inputs} features never change in train: {names}",
+        return say(WARN, message=f"{count} of {data.inputs} features never vary in train: {names}",
                    fix="drop them (data.drop)")  # fmt: skip
     message = (
         f"{count} of {data.inputs} pixels never change: {names}"
