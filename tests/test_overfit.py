@@ -172,11 +172,11 @@ def test_rows_that_contradict_each_other_are_counted_by_group():
 
 
 def test_only_what_has_begun_to_be_learnt_gets_more_epochs(tmp_path, digits):
-    """And only at its best rate; the report has that run as its last row."""
+    """And only at its best rate, and a third of it; the report has those runs as its last rows."""
     few = "overfit={epochs: 20, longer: 7, learning_rates: [0.1]}"
     table = learnt(tmp_path, digits, few).facts["rates"]
     assert [(row["learning_rate"], row["epochs"]) for row in table] == [
-        (0.1, 20), (0.01, 20), (0.1, 140),
+        (0.1, 20), (0.01, 20), (0.1, 140), (0.1 / 3, 140),
     ]  # fmt: skip
     dead = learnt(tmp_path, digits, "model.bias_init=-60").facts["rates"]
     assert {row["epochs"] for row in dead} == {200}

@@ -32,7 +32,8 @@ PLAIN_RATES = {"weight_decay": 0.0, "warmup_epochs": 0.0, "dropout": 0.0, "label
 
 def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     """The same few rows at every rate of the ladder: full batch, plain SGD, no regularisation.
-    Where the best of them has learnt some of them, it gets more epochs: a sigmoid takes its time.
+    Where the best of them has learnt some of them, it gets more epochs, and so does a third of it
+    in case it is too large in the end: a sigmoid takes its time.
     """
     settings = context.config.overfit
     rates = ladder(context)
@@ -40,7 +41,9 @@ def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     outcome = outcome_of(context, [r for r in done if r.id < len(rates)])
     if outcome and settings.longer > 1 and undecided(outcome):
         best = outcome.best.number("learning_rate")
-        specs.append(_spec(context, len(rates), best, settings.epochs * settings.longer))
+        epochs = settings.epochs * settings.longer
+        more = enumerate((best, best / 3), len(rates))
+        specs += [_spec(context, number, rate, epochs) for number, rate in more]
     return specs
 
 
