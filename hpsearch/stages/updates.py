@@ -10,13 +10,17 @@ from hpsearch.trial import TrialSpec
 from hpsearch.verdict import Check, Verdict
 
 STEPS = 100  # measured, at most
+LEARNT = 0.1  # of the first loss; below it little is left to lower
 
 
 def update_ratios(context: Context, spec: TrialSpec) -> list[float]:
-    """Each layer's median of |update| / |weights| over the first steps of the trial."""
+    """Each layer's median of |update| / |weights| over the first steps of the trial; the mean
+    where most of them had next to no loss left to lower, and weights may stand still.
+    """
     data, trial = context.data, Lockstep([spec])
     steps, rows = min(STEPS, spec.steps(len(data.train.y))), len(data.train.y)
     found: list[list[float]] = []
+    losses: list[float] = []
     epoch = 0
     with np.errstate(all="ignore"):
         while len(found) < steps:
@@ -24,10 +28,12 @@ def update_ratios(context: Context, spec: TrialSpec) -> list[float]:
             for index in batches[: steps - len(found)]:
                 before = [w.copy() for w in trial.memory.params.weights]
                 x = data.batch(data.train, index)
-                trial.step(x, data.train.y[index])
+                losses.append(float(trial.step(x, data.train.y[index])[0]))
                 found.append(_ratios(trial.memory.params.weights, before))
             epoch += 1
-    return [float(ratio) for ratio in np.median(found, axis=0)]
+    learnt = np.median(losses) < LEARNT * losses[0]
+    usual = (np.mean if learnt else np.median)(found, axis=0)
+    return [float(ratio) for ratio in usual]
 
 
 def _ratios(
