@@ -28,6 +28,10 @@ SPACE = (
     " hidden: {choice: [[20], [50, 50], [100]]}, normalization: {choice: [none, batch, layer]},"
     " activation: {choice: [relu, leaky_relu, elu, tanh]}}"
 )
+WORDS = {
+    "space": SPACE,
+    "gentle": "search.space.learning_rate={log_uniform: [1e-5, 0.1]}",  # steps of equal length
+}
 
 
 def lopsided(seed: int) -> Arrays:
@@ -53,27 +57,27 @@ SETUPS = tuple(
         "digits activation=gelu optimizer=adamw learning_rate=1e-3 weight_decay=1e-2",
         "digits activation=maxout normalization=layer dropout=0.5",
         "digits activation=tanh optimizer=adagrad hidden=[50,50,50,50]",
-        "digits activation=sigmoid optimizer=rmsprop learning_rate=1e-3",
+        "digits activation=sigmoid optimizer=rmsprop learning_rate=1e-3 gentle",
         "digits loss=hinge learning_rate=1e-3",
         "digits loss=hinge activation=maxout normalization=batch optimizer=adam",
         "digits label_smoothing=0.1 normalization=batch dropout=0.5 batch_size=20",
         "digits optimizer=adam last_bias=log_prior hidden=[100,100,100]",
         "digits data.preprocess.whiten=pca activation=gelu",
         "digits data.preprocess.whiten=zca normalization=batch optimizer=adam",
-        "digits data.preprocess.scale=unit data.preprocess.center=none",
-        "digits hidden=[100] dropout=0.5 optimizer=rmsprop",
+        "digits data.preprocess.center=mean-image data.preprocess.scale=channel",
+        "digits hidden=[100] dropout=0.5 optimizer=rmsprop learning_rate=1e-3 gentle",
         "digits hidden=[]",
         "digits space",
         "spiral",
-        "spiral activation=tanh optimizer=adam learning_rate=1e-2",
+        "spiral activation=tanh optimizer=adam learning_rate=1e-2 gentle",
         "spiral activation=elu normalization=batch hidden=[50,50]",
         "spiral activation=maxout loss=hinge",
-        "spiral activation=gelu normalization=layer hidden=[50,50,50,50]",
+        "spiral activation=gelu hidden=[50,50,50,50] dropout=0.2",
         "blobs",
         "blobs activation=prelu optimizer=adam batch_size=20",
         "blobs activation=leaky_relu normalization=batch batch_size=20",
         "blobs activation=elu normalization=layer optimizer=adagrad loss=hinge",
-        "blobs activation=selu optimizer=rmsprop learning_rate=1e-3 dropout=0.2",
+        "blobs activation=selu optimizer=rmsprop learning_rate=1e-3 dropout=0.2 gentle",
         "blobs activation=gelu dropout=0.5 batch_size=20 label_smoothing=0.1",
         "blobs activation=maxout optimizer=nesterov data.preprocess.whiten=pca",
         "blobs activation=tanh optimizer=sgd learning_rate=0.1 hidden=[20,20,20]",
@@ -86,7 +90,8 @@ SETUPS = tuple(
         "iris",
         "iris activation=tanh optimizer=adam hidden=[10,10]",
         "wine",
-        "wine activation=elu normalization=batch dropout=0.5 optimizer=rmsprop",
+        "wine activation=elu normalization=batch dropout=0.5 optimizer=rmsprop learning_rate=1e-3"
+        " gentle",
         "breast_cancer",
         "breast_cancer activation=gelu optimizer=adam loss=hinge last_bias=log_prior",
     )
@@ -98,7 +103,7 @@ def config_of(setup: str, folder: Path, seed: int) -> Config:
     """The set-up's config; its table, where it has one, is written into `folder`."""
     name, *words = setup.split()
     overrides = [f"seed={seed}", "model.init=auto"]
-    overrides += [SPACE if word == "space" else _override(word) for word in words]
+    overrides += [WORDS.get(word) or _override(word) for word in words]
     if name not in BUNDLED:
         np.savez(folder / "data.npz", **TABLES[name](seed))
         overrides += ["data.source=npz", f"data.path={folder / 'data.npz'}"]

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 AT_ONCE = 20_000_000  # numbers initialised or activated together, at most
 GRADIENT_ROWS = 50
 NARROW = 30
-LOUD = 3.0  # the inputs' root mean square; standardised ones have 1
+QUIET, LOUD = 0.5, 3.0  # the inputs' root mean square; standardised ones have 1
 
 
 class Layer(NamedTuple):
@@ -85,7 +85,7 @@ class Probe:
         """What to change where activations or logits are too large or too small: the inputs,
         where they are the cause, or the initializer.
         """
-        if float(np.sqrt((self.x**2).mean())) > LOUD:
+        if not QUIET <= float(np.sqrt((self.x**2).mean())) <= LOUD:
             return "scale the inputs: data.preprocess.scale: standard"
         if (self.net.init, self.net.init_scale) == (self.better_init, None):
             return "another model.init_scale, or another model.hidden"
