@@ -36,7 +36,7 @@ class Sanity(Section):
     initial_loss_low: Rate = key(0.9, "an initial loss below it fails")
     initial_loss_warn: Rate = key(2.0, "an initial loss above it warns")
     initial_loss_fail: Rate = key(4.0, "an initial loss above it fails")
-    standard_errors: Rate = key(3.0, "by which an initial loss must be too low to fail")
+    standard_errors: Rate = key(3.0, "by which an initial loss must lie beyond the first two")
     penalty_warn: Rate = key(0.5, "the penalty's share of the data loss that warns")
     penalty_searched: Fraction = key(0.67, "share of the searched decays above that which warns")
     permuted_errors: Rate = key(4.0, "standard errors by which permuted labels may differ")
@@ -54,7 +54,7 @@ class Sanity(Section):
     vanishing_norm: Rate = key(1e-4, "as flow_norm, of the ratio that fails")
     vanished: Rate = key(1e-7, "if no layer's gradient is longer, it fails")
     exploding_norm: Rate = key(70.0, "a layer's gradient that is longer fails")
-    mode_difference: Rate = key(0.5, "of the loss between training and evaluation that fails")
+    mode_difference: Rate = key(0.5, "of the loss, in training and evaluation, that fails")
     baseline_iterations: Annotated[int, Field(ge=20, le=10**6)] = key(
         100, "minibatches of the zero-input baseline"
     )

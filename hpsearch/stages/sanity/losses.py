@@ -81,10 +81,10 @@ def initial_loss(probe: Probe) -> Check:
     if not ratio <= limits.initial_loss_fail:
         return say(FAIL, message=f"{message}: the inputs or the weights are far too large",
                    fix=probe.remedy)  # fmt: skip
-    if ratio > limits.initial_loss_warn:
+    noise = limits.standard_errors * standard_error_of(draws.losses) / probe.unit
+    if ratio - noise > limits.initial_loss_warn:
         return say(WARN, message=f"{message}: the last layer is hot", fix=probe.remedy)
-    error = standard_error_of(draws.losses) / probe.unit
-    if ratio + limits.standard_errors * error < limits.initial_loss_low:
+    if ratio + noise < limits.initial_loss_low:
         return say(FAIL, message=f"{message}: the network knows the labels before training",
                    fix="look for the target among the features")  # fmt: skip
     return say(PASS, message=message)
