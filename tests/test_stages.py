@@ -13,7 +13,7 @@ from hpsearch.data import Dataset, Preprocess, Rows, Source, fit
 from hpsearch.data import load as load_data
 from hpsearch.nn import losses
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.stages import CHECKS, RECIPE, data, sanity, search
+from hpsearch.stages import RECIPE, data, sanity, search
 from hpsearch.stages.context import Context, Round, seed
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Curves, Status, TrialResult
@@ -62,20 +62,6 @@ def test_stages_are_pure_and_plans_repeat(tmp_path, digits):
         assert stage.plan(context, []) == stage.plan(context, [])
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("which", ["digits", "table"])
-def test_healthy_set_ups_have_nothing_to_fail(tmp_path, digits, which, activation):
-    init = "kaiming" if activation == "relu" else "xavier"
-    chosen = config(
-        tmp_path, f"model.activation={activation}", f"model.init={init}",
-        "overfit.epochs=1000",
-    )  # fmt: skip
-    dataset = digits if which == "digits" else small_table(tmp_path)
-    for stage in CHECKS:
-        document = conclude(stage, Context(chosen, dataset, stage.name))
-        assert "fail" not in verdicts(document).values(), (stage.name, document)
-
-
 # --- data
 
 
@@ -101,6 +87,7 @@ def _stretched(x):
         ("non-finite", "fail", _poisoned, {}),
         ("feature-scale", "warn", _stretched, {"center": "none", "scale": "none"}),
         ("feature-scale", "pass", _stretched, {}),
+        ("feature-scale", "pass", np.copy, {"center": "mean-image", "scale": "channel"}),
         ("feature-scale", "warn", lambda x: 16 * x, {"center": "none", "scale": "none"}),
         ("feature-scale", "pass", lambda x: x / 16, {"center": "none", "scale": "none"}),
     ],
