@@ -133,7 +133,9 @@ def usable_rate(context: Context, ladder: Ladder, best: Tried) -> Check:
     )
     least = majority(context.data)
     error = standard_error(least, len(context.data.validation.y))
-    if best.val_loss > ladder.baseline and best.accuracy < least + ladder.limits.errors * error:
+    needed = least + ladder.limits.errors * error
+    better = best.accuracy >= needed if needed <= 1 else best.accuracy > least
+    if best.val_loss > ladder.baseline and not better:
         message = (
             f"{message}, but nothing that holds elsewhere: validation accuracy {best.accuracy:.1%}"
             f", {least:.1%} by always giving the same answer"
