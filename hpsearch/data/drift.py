@@ -79,7 +79,7 @@ def sameness(dataset: Dataset) -> float | None:
     if bases[0] is bases[1] or any(base.dtype.kind != "f" for base in bases):
         return None
     train, validation = (moments(r.as_stored().chunks(), r.gather(slice(1))[0]) for r in splits)
-    varying = train.sd > 0
+    varying = (train.sd > 0) & (validation.sd > 0)  # a rare pixel may be blank in a small part
     if not varying.any():
         return None
     sd = train.sd[varying]

@@ -156,7 +156,7 @@ def class_balance(context: Context) -> Check:
     """One class far more frequent than another makes accuracy look good for nothing."""
     counts = audit.class_counts(context.data.train, context.data.n_classes)
     limits = context.config.data.audit
-    ratio = float(counts.max() / max(counts.min(), 1))
+    ratio = float(counts.max() / counts[counts > 0].min())  # of none at all, labels tells
     perplexity = math.exp(entropy(context.data)) / context.data.n_classes
     most = counts.max() / counts.sum()
     message = (
@@ -227,6 +227,8 @@ def label_signal(context: Context) -> Check:
     if found.majority + limits.signal * error > 1:
         return say(PASS, z, message=f"{by}: too few rows, or one class too large, to tell")
     fix = "do the labels belong to their rows? look for a shuffle, a sort or a join between them"
+    if feature_scale(context).verdict is not PASS:
+        fix = f"scale the inputs first (see feature-scale); if that is not it, {fix}"
     return say(WARN, z, message=f"{by}: no signal", fix=fix)
 
 
@@ -236,6 +238,9 @@ def split_statistics(context: Context) -> Check:
     found, alike = drift(data, limits.rows), sameness(data)
     name = data.preprocess.names(data.features)[found.column]
     say = partial(Check, "split-statistics", value=found.p, expected=limits.split_p / data.inputs)
+    if alike is not None and alike < limits.split_sameness:
+        message = "validation has train's very mean and sd: was it normalised by itself?"
+        return say(WARN, message=message, fix="prepare it with train's mean and sd")
     if found.p < limits.split_p / data.inputs:
         message = (
             f"{name} is not distributed in validation as in train: the shares of rows below some"
@@ -243,9 +248,6 @@ def split_statistics(context: Context) -> Check:
         )
         return say(WARN, message=message,
                    fix="draw the split at random, and prepare both parts alike")  # fmt: skip
-    if alike is not None and alike < limits.split_sameness:
-        message = "validation has train's very mean and sd: was it normalised by itself?"
-        return say(WARN, message=message, fix="prepare it with train's mean and sd")
     message = f"validation is distributed as train (least p {found.p:.2g}, {name})"
     error = standard_error(0.5, len(data.validation))
     if error > limits.validation_error:
