@@ -88,7 +88,8 @@ class Probe:
         if not QUIET <= float(np.sqrt((self.x**2).mean())) <= LOUD:
             return "scale the inputs: data.preprocess.scale: standard"
         if (self.net.init, self.net.init_scale) == (self.better_init, None):
-            return "another model.init_scale, or another model.hidden"
+            first = "model.bias_init: 0, " if self.net.bias_init else ""
+            return f"{first}another model.init_scale, or another model.hidden"
         return f"model.init: {self.better_init}, without init_scale"
 
     @property

@@ -108,7 +108,10 @@ def determinism(context: Context, done: Sequence[TrialResult]) -> Check:
     found = {result.id: result for result in done}
     one, other = found.get(REPEATED), found.get(REPEAT)
     say = partial(Check, "determinism", expected=0)
-    fix = "one thread of the matrix library (OPENBLAS_NUM_THREADS=1); memory that has gone bad?"
+    fix = (
+        "seed all that is random; one thread of the matrix library (OPENBLAS_NUM_THREADS=1);"
+        " memory that has gone bad?"
+    )
     if one is None or other is None:
         return say(FAIL, value=None, message="a trial is missing", fix="hpsearch sanity --force")
     pairs = zip(one.losses, other.losses, strict=False)

@@ -53,7 +53,8 @@ def train_eval_agreement(probe: Probe) -> Check:
     if again != whole:
         return say(FAIL, message=f"{message}; evaluated again {again:.4g}", fix=fix)
     if not abs(parts - whole) <= 1e-6 * whole:
-        return say(FAIL, message=f"{message}; evaluated in two parts {parts:.4g}", fix=fix)
+        return say(FAIL, message=f"{message}; evaluated in two parts {parts:.4g}",
+                   fix=f"{fix}; or is the loss summed, not averaged (see wiring)?")  # fmt: skip
     allowed = _difference(probe)
     if not abs(trained - whole) <= (allowed or 1e-6) * max(abs(whole), 1e-300):
         return say(FAIL, message=f"{message}: they should "

@@ -33,7 +33,8 @@ def gradient_check(probe: Probe) -> Check:
         else f"none of {len(errors)} dimensions differs by more than rounding"
     )
     if not worst.relative <= limits.gradient_fail:
-        return say(FAIL, value=worst.relative, message=message,
+        opposed = abs(worst.relative - 2) < limits.gradient_fail
+        return say(FAIL, value=worst.relative, message=message + ": its sign is wrong" * opposed,
                    fix=f"the gradient of {worst.tensor} is wrong")  # fmt: skip
     if worst.relative > limit:
         return say(WARN, value=worst.relative, fix=f"look at the gradient of {worst.tensor}",
@@ -69,8 +70,9 @@ def symmetry(probe: Probe) -> Check:
     alike = slopes if math.isnan(weights) else min(weights, slopes)
     fix = f"model.init: {probe.better_init}"
     if math.isnan(slopes):
-        return say(FAIL, None, limit,
-                   "the first layer's gradient is exactly 0: it cannot learn", fix)  # fmt: skip
+        drawn = not math.isnan(weights) and probe.net.init != "constant"
+        return say(FAIL, None, limit, "the first layer's gradient is exactly 0: it cannot learn",
+                   "see dead-units" if drawn else fix)  # fmt: skip
     message = f"mean |cosine| between the first layer's units {alike:.3f}"
     if alike > limit:
         return say(FAIL, alike, limit, f"{message}: they are all the same unit", fix)

@@ -67,7 +67,8 @@ def _rewire(probe: Probe) -> str:
 def initial_loss(probe: Probe) -> Check:
     """The mean over fresh initialisations: about ln C + s^2/2, s^2 the variance of the logits;
     with biases at the log shares of the classes the entropy takes the place of ln C. Source:
-    CS231n lecture 6, step 1; the second-order term was checked by measurement.
+    CS231n lecture 6, step 1; the second-order term was checked by measurement. No logits of that
+    variance cost more than 2 (1 + s) ln C: beyond it the loss itself is wrong.
     """
     limits, draws = probe.context.config.sanity, probe.draws
     loss, spread, expected = (float(np.mean(draws.losses)), float(np.mean(draws.spread)),
@@ -78,6 +79,9 @@ def initial_loss(probe: Probe) -> Check:
     )
     say = partial(Check, "initial-loss", value=loss, expected=expected)
     ratio = 1 + (loss - expected) / probe.unit
+    if loss - expected > 2 * probe.unit * (1 + math.sqrt(spread)):
+        return say(FAIL, message=f"{message}, which does not account for it: the loss is wrong",
+                   fix="look at the loss function (see wiring)")  # fmt: skip
     if not ratio <= limits.initial_loss_fail:
         return say(FAIL, message=f"{message}: the inputs or the weights are far too large",
                    fix=probe.remedy)  # fmt: skip
