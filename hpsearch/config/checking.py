@@ -59,6 +59,7 @@ class Sanity(Section):
         100, "minibatches of the zero-input baseline"
     )
     baseline_errors: Rate = key(3.0, "standard errors by which inputs must help")
+    baseline_gain: Fraction = key(1e-4, "share of the loss by which they must help too")
 
 
 class Overfit(Section):

@@ -68,8 +68,9 @@ def _compare(context: Context, done: Sequence[TrialResult], start: int) -> Compa
         return Comparison(real, zero, False)
     gain = zero - real
     error = float(gain.std(ddof=1) / math.sqrt(len(gain)))
-    limit = context.config.sanity.baseline_errors * error
-    return Comparison(real, zero, float(gain.mean()) > limit)
+    limits = context.config.sanity
+    needed = max(limits.baseline_errors * error, limits.baseline_gain * float(zero.mean()))
+    return Comparison(real, zero, float(gain.mean()) > needed)
 
 
 def _best_tail(results: Sequence[TrialResult]) -> Floats | None:
