@@ -92,8 +92,10 @@ def space_differences(config: Config, opened: SearchDocument) -> list[str]:
 
 
 def run_facts(config: Config, data: Dataset) -> dict[str, Any]:
-    """`run.json`: what decides the bits besides the config."""
+    """`run.json`: what decides the bits besides the config, and on how many rows."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
     return {
         "name": config.name, "seed": config.seed, **environment(), "data": data.fingerprint,
+        "rows": {name: len(rows) if rows else 0 for name, rows in splits.items()},
         "config": hashlib.sha256(dump(config).encode()).hexdigest(),
     }  # fmt: skip

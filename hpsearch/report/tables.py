@@ -185,10 +185,10 @@ def _position(kind: Distribution, value: Any) -> float:
 
 
 def validation_rows(store: RunStore) -> int | None:
-    """How many rows the validation accuracy was measured on, if the data audit was run."""
+    """How many rows the validation accuracy was measured on, from `run.json` or the audit."""
     document = store.check_document("data")
-    rows = document.facts.get("rows") if document else None
-    return rows.get("validation") if isinstance(rows, dict) else None
+    found = store.run_facts().get("rows"), document.facts.get("rows") if document else None
+    return next((rows.get("validation") for rows in found if isinstance(rows, dict)), None)
 
 
 def error_of(name: str, value: Any, rows: int | None) -> float | None:
