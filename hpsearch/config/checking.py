@@ -46,6 +46,7 @@ class Sanity(Section):
     symmetry: Rate = key(0.95, "alikeness of hidden units that fails")
     dead_warn: Fraction = key(0.1, "share of dead units per layer of depth that warns")
     dead_fail: Fraction = key(0.5, "share of dead units that fails")
+    dead_active: Fraction = key(0.01, "beside dead units, so few activations that are not 0 fail")
     saturated_warn: Fraction = key(0.5, "share of saturated activations that warns")
     flow_low: Rate = key(1e-2, "first over last layer's gradient: below it warns, with flow_norm")
     flow_high: Rate = key(1e2, "first over last layer's gradient: above it warns")

@@ -75,8 +75,10 @@ def dead_units(probe: Probe) -> Check:
         return say(PASS, value=worst.dead, message=message)
     bias = probe.context.config.model.bias_init
     fix = "model.bias_init: 0" if bias else probe.remedy
-    verdict = FAIL if worst.dead > limits.dead_fail else WARN
-    cause = f"; their biases begin at {bias:g}" if bias else ""
+    silent = worst.zero > 1 - limits.dead_active
+    verdict = FAIL if worst.dead > limits.dead_fail or silent else WARN
+    cause = f"; {worst.zero:.1%} of its activations are 0" if silent else ""
+    cause += f"; their biases begin at {bias:g}" if bias else ""
     return say(verdict, value=worst.dead, message=message + cause, fix=fix)
 
 
