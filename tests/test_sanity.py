@@ -368,6 +368,20 @@ def test_inputs_that_do_not_help_are_given_more_time(tmp_path, digits):
     assert check.verdict == "fail" and "after 60 steps" in check.message
 
 
+@pytest.mark.parametrize("share, verdict", [(2e-4, "pass"), (5e-5, "fail")])
+def test_inputs_that_help_by_next_to_nothing_do_not_help(tmp_path, digits, share, verdict):
+    """However sure it is: both ladders see the same minibatches."""
+    context, done = trials(tmp_path, digits)
+    half = len(baseline.RATES)
+
+    def level(trial):
+        loss = 2.3 * (1 - share) if trial.id < half else 2.3
+        return replace(trial, losses=[(step, loss) for step, _ in trial.losses])
+
+    found = baseline.zero_input_baseline(context, [level(trial) for trial in done])
+    assert found.verdict == verdict
+
+
 def done_spec(context):
     """The repeated trial: that of rate 0.01, but for its number and its evaluation."""
     specs = {spec.id: spec for spec in baseline.plan(context, [])}
