@@ -112,7 +112,7 @@ MATRIX = (
     Case("11-duplicates", faults.rows_in_both_splits, "data/duplicate-rows", "fail",
          "validation rows also occur in train", "remove duplicate rows before splitting"),
     Case("12-constant-features", faults.constant_columns, "data/constant-features", "warn",
-         "features never change", "data.drop"),
+         "features never vary", "data.drop"),
     Case("12-constant-in-train", faults.constant_in_train, "data/constant-features", "warn",
          "constant in train but not in validation", "data.drop", beside=("split-statistics",)),
     Case("13-labels-from-1", faults.labels_from_one, "data/labels", "fail",

@@ -104,7 +104,7 @@ SHOWN = {
     "a leaked column": (leaked, "data", 0, "leakage", "f13 alone predicts 1 of 270 rows"),
     "96 to 4": (uneven, "data", 0, "class-balance", "always answering it is right 96.4%"),
     "copied rows": (copied, "data", 1, "duplicate-rows", "3 of 33 validation rows also occur"),
-    "a constant column": (constant, "data", 0, "constant-features", "never change: f4"),
+    "a constant column": (constant, "data", 0, "constant-features", "never vary in train: f4"),
     "few validation rows": (digits(FEW[0]), "data", 0, "split-statistics", "to ±14% only"),
     "few validation rows, searched": (digits(*FEW), "search", 0, "coarse", TIED),
     "few rows of a table, searched": (table(*FEW), "search", 0, "coarse", TIED),
