@@ -19,30 +19,30 @@ class Dropout:
     """
 
     def __init__(self, rates: NDArray[np.float64], seeds: Sequence[Sequence[int]]) -> None:
-        self.rates = rates
-        self._random = [np.random.Generator(np.random.SFC64(seed)) for seed in seeds]
+        self._random = [np.random.SFC64(seed) for seed in seeds]
+        self._levels = np.maximum(1, np.rint(LEVELS * (1 - rates)))[:, None, None]  # of those kept
 
     @property
     def active(self) -> bool:
         """Whether any trial drops anything."""
-        return bool((self.rates > 0).any())
+        return bool((self._levels < LEVELS).any())
 
     def draw(self, masks: Sequence[Array]) -> None:
         """Fills the masks (K, O, N) of the hidden layers for the next minibatch: 0 or 1/keep."""
         if not masks:
             return
         lengths = [mask[0].size for mask in masks]
-        for k, (rate, random) in enumerate(zip(self.rates, self._random, strict=True)):
-            if rate == 0:
-                for mask in masks:
-                    mask[k] = 1
-                continue
-            limit = max(1, round(LEVELS * (1 - float(rate))))
-            drawn = np.frombuffer(random.bytes(2 * sum(lengths)), np.uint16)
-            for mask, bits in zip(masks, np.split(drawn, np.cumsum(lengths)[:-1]), strict=True):
-                np.multiply((bits < limit).reshape(mask[k].shape), LEVELS / limit, out=mask[k])
+        drawn = np.zeros((len(self._random), sum(lengths)), np.uint16)
+        for row, levels, random in zip(drawn, self._levels, self._random, strict=True):
+            if levels < LEVELS:
+                row[:] = random.random_raw(-(-row.size // 4)).view(np.uint16)[: row.size]
+        last = (self._levels - 1).astype(np.uint16)
+        parts = np.split(drawn, np.cumsum(lengths)[:-1], axis=1)
+        for mask, part in zip(masks, parts, strict=True):
+            np.less_equal(part.reshape(mask.shape), last, out=mask, casting="unsafe")
+            mask *= (LEVELS / self._levels).astype(mask.dtype)
 
     def keep(self, living: NDArray[np.bool_]) -> None:
         """Trials outside the mask `living` (K,) leave."""
-        self.rates = self.rates[living]
+        self._levels = self._levels[living]
         self._random = [r for r, stays in zip(self._random, living, strict=True) if stays]
