@@ -28,9 +28,9 @@ class Tape:
     and their gradient comes to lie in the same place. Each trial's part is contiguous whatever K
     is: a kernel may be chosen by a stride, and a stride with K in it would show in the bits.
 
-    In training (`train`) normalization goes by the minibatch and `masks` (K, O, N), if there are
-    any, multiply a into `out`, what the next layer sees; else by the running statistics, and `out`
-    is a.
+    Where there is a place for what is `normalized`, normalization goes by these very rows; else,
+    batch normalization outside of training, by the running statistics. `masks` (K, O, N), if there
+    are any, multiply a into `out`, what the next layer sees; else `out` is a.
     """
 
     z: tuple[Array, ...]
@@ -40,7 +40,6 @@ class Tape:
     ones: Array
     normalized: tuple[Normalized, ...] = ()
     masks: tuple[Array, ...] = ()
-    train: bool = True
 
     @classmethod
     def for_(
@@ -54,10 +53,10 @@ class Tape:
         if activation.keeps:
             z[:-1] = [np.empty((trials, o, rows), dtype) for _, o in net.layers[:-1]]
         found: tuple[Normalized, ...] = ()
-        if train and net.normalization != "none":
+        if net.normalization == "layer" or (train and net.normalization == "batch"):
             found = tuple(Normalized.for_(each, net.normalization) for each in z[:-1])
         ones = np.ones((rows, 1), dtype)
-        return cls(tuple(z), tuple(a), tuple(a), tuple(grad), ones, found, train=train)
+        return cls(tuple(z), tuple(a), tuple(a), tuple(grad), ones, found)
 
     def with_masks(self, masks: tuple[Array, ...]) -> "Tape":
         """The same buffers with dropout: a mask (K, O, N) for each hidden layer."""
@@ -90,18 +89,13 @@ def forward(net: Net, params: Params, x: Batch, tape: Tape) -> Array:
 def _normalize(net: Net, params: Params, tape: Tape, layer: int) -> None:
     """z <- gamma (z - mean) / sd."""
     z = tape.z[layer]
-    if tape.train:
+    if tape.normalized:
         found = tape.normalized[layer]
         normalize(net.normalization, z, found)
         np.multiply(found.hat, params.gammas[layer], out=z)
-        return
-    if net.normalization == "batch":
-        standardize(z, params.means[layer], params.variances[layer])
     else:
-        found = Normalized.for_(z, net.normalization)
-        normalize(net.normalization, z, found)
-        z[...] = found.hat
-    z *= params.gammas[layer]
+        standardize(z, params.means[layer], params.variances[layer])
+        z *= params.gammas[layer]
 
 
 def _activate(net: Net, params: Params, tape: Tape, layer: int) -> None:
@@ -145,9 +139,8 @@ def _through(net: Net, params: Params, grads: Params, tape: Tape, layer: int) ->
         found, gamma = tape.normalized[layer], params.gammas[layer]
         product = np.multiply(dz, found.hat, out=None if dz is z else z)
         np.matmul(product, tape.ones, out=grads.gammas[layer])
-        dz *= gamma
-        dots, sums = gamma * grads.gammas[layer], gamma * grads.biases[layer]
-        NORMALIZATIONS[net.normalization].backward(dz, found, dots, sums)
+        summed = grads.gammas[layer], grads.biases[layer]
+        NORMALIZATIONS[net.normalization].backward(dz, found, gamma, summed)
     return dz
 
 

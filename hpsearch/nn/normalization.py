@@ -37,17 +37,19 @@ class Normalized:
 
 class Normalization(NamedTuple):
     """`mean(array, out)` fills `out` with the means along what it normalises; `backward(grad,
-    normalized, dots, sums)` turns `grad` (K, O, N), the gradient with respect to gamma hat + beta,
-    times gamma already, into that with respect to z. `dots` and `sums` (K, O, 1) are grad times
-    hat and grad, summed over the rows.
+    normalized, gamma, summed)` turns `grad` (K, O, N), the gradient with respect to gamma hat +
+    beta, into that with respect to z. `summed` are the gradients with respect to gamma and beta,
+    each (K, O, 1): grad times hat and grad, summed over the rows. `hat` is spent.
     """
 
     mean: Callable[[Array, Array], None]
-    backward: Callable[[Array, Normalized, Array, Array], None]
+    backward: Callable[[Array, Normalized, Array, tuple[Array, Array]], None]
 
 
 def normalize(kind: str, z: Array, found: Normalized) -> None:
-    """Fills `found` from z (K, O, N), which is spent."""
+    """Fills `found` from z (K, O, N), which is spent. The variance is that of the differences
+    from the mean: the mean square less the squared mean would cancel.
+    """
     mean = NORMALIZATIONS[kind].mean
     mean(z, found.mean)
     np.subtract(z, found.mean, out=found.hat)
@@ -89,21 +91,28 @@ def _over_units(array: Array, out: Array) -> None:
     out /= array.shape[1]
 
 
-def _batch_backward(grad: Array, found: Normalized, dots: Array, sums: Array) -> None:
-    """dz = (dhat - mean(dhat) - hat mean(dhat hat)) / sd, the means over the rows."""
+def _batch_backward(
+    grad: Array, found: Normalized, gamma: Array, summed: tuple[Array, Array]
+) -> None:
+    """dz = gamma (dy - mean(dy) - hat mean(dy hat)) / sd, the means over the rows."""
+    dots, sums = summed
     rows = grad.shape[2]
-    found.hat[...] *= dots / rows
+    np.multiply(found.hat, dots / rows, out=found.hat)
     grad -= found.hat
     grad -= sums / rows
-    grad *= found.inverse
+    grad *= gamma * found.inverse
 
 
-def _layer_backward(grad: Array, found: Normalized, dots: Array, sums: Array) -> None:
-    """The same with means over the units, which `dots` and `sums` are not."""
+def _layer_backward(
+    grad: Array, found: Normalized, gamma: Array, summed: tuple[Array, Array]
+) -> None:
+    """dz = (dhat - mean(dhat) - hat mean(dhat hat)) / sd, dhat = gamma dy, the means over the
+    units, which `summed` are not.
+    """
+    grad *= gamma
     _over_units(grad, found.mean)
-    product = grad * found.hat
-    _over_units(product, found.variance)
-    found.hat[...] *= found.variance
+    _over_units(grad * found.hat, found.variance)
+    np.multiply(found.hat, found.variance, out=found.hat)
     grad -= found.hat
     grad -= found.mean
     grad *= found.inverse
