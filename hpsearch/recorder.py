@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,50 @@ DIVERGED = 3.0
 REASON = f"loss not finite, or above {DIVERGED:g} times the first"
 STALE = "stopped early: no better for {} epochs"
 SMOOTHING = 0.9  # of the loss compared with it, so that one odd minibatch is no divergence
-MAX_LOSSES = 490  # pairs (step, loss) kept of each trial, evenly thinned, and the last ten
+MOST = 490  # minibatch losses kept of each trial, evenly thinned, and the last ten; it is even
 TAIL = 10
+
+
+class Losses:
+    """The minibatch losses of a cohort's trials (K of them, at their places in the task): every
+    step's at first, and each time they become too many, half of them. What there is of a trial
+    depends on nothing but its own last step.
+    """
+
+    def __init__(self, trials: int) -> None:
+        self._steps: list[int] = []
+        self._stride = 1
+        self._kept, self._last = np.zeros((trials, MOST)), np.zeros((trials, TAIL))
+
+    def add(self, step: int, places: NDArray[np.intp], loss: NDArray[np.float64]) -> None:
+        """The `loss` of the trials at `places` in step 1, 2, ..."""
+        self._last[places, step % TAIL] = loss
+        if (step - 1) % self._stride == 0:
+            if len(self._steps) == MOST:
+                self._halve()
+            self._kept[places, len(self._steps)] = loss
+            self._steps.append(step)
+
+    def _halve(self) -> None:
+        self._steps = self._steps[::2]
+        self._kept[:, : MOST // 2] = self._kept[:, ::2]
+        self._stride *= 2
+
+    def of(self, place: int, step: int) -> list[tuple[int, float]]:
+        """Of one trial, while `step` is its last."""
+        late = range(max(1, step - TAIL + 1), step + 1)
+        found = dict(zip(self._steps, self._kept[place].tolist(), strict=False))
+        found |= {each: float(self._last[place, each % TAIL]) for each in late}
+        return sorted(found.items())
+
+
+class Left(NamedTuple):
+    """How a trial left the cohort: at which step, for what reason, and its losses until then."""
+
+    status: Status
+    step: int
+    reason: str
+    losses: list[tuple[int, float]]
 
 
 class Recorder:
@@ -31,23 +74,21 @@ class Recorder:
         self.specs, self.cohort = specs, cohort
         self.alive = np.arange(len(specs))
         self.curves = [Curves() for _ in specs]
-        self._steps, self._stride = steps, -(-steps // MAX_LOSSES)
-        self._losses: list[tuple[int, NDArray[np.intp], NDArray[np.float64]]] = []
+        self._steps, self._losses = steps, Losses(len(specs))
         self._first = np.zeros(len(specs))  # this and the next three (K,), of the living
         self._smooth = np.zeros(len(specs))
         self._epoch_loss = np.zeros(len(specs))
         self._penalty = cohort.penalty()
         self._epoch_rows = 0
         self._indifferent = LOSSES[specs[0].loss].indifferent(specs[0].net.sizes[-1])
-        self._left: dict[int, tuple[Status, int, str]] = {}
+        self._left: dict[int, Left] = {}
         self._best_epoch: list[int | None] = [None] * len(specs)
         self._best_weights: list[Array | None] = [None] * len(specs)
 
     def loss(self, loss: NDArray[np.float64], rows: int) -> None:
         """Takes a step's losses (K,) down, and the trials that diverged out of the cohort."""
         step = self.cohort.t
-        if (step - 1) % self._stride == 0 or step > self._steps - TAIL:
-            self._losses.append((step, self.alive, loss))
+        self._losses.add(step, self.alive, loss)
         self._epoch_loss += loss * rows
         self._epoch_rows += rows
         if step == 1:
@@ -101,22 +142,24 @@ class Recorder:
 
     def _drop(self, leaving: NDArray[np.bool_], status: Status, reason: str) -> None:
         if leaving.any():
-            for place in self.alive[leaving]:
-                self._left[int(place)] = (status, self.cohort.t, reason)
+            for place in self.alive[leaving].tolist():
+                self._leave(place, status, reason)
             living = ~leaving
             self.alive, self._first = self.alive[living], self._first[living]
             self._smooth, self._epoch_loss = self._smooth[living], self._epoch_loss[living]
             self._penalty = self._penalty[living]
             self.cohort.keep(living)
 
+    def _leave(self, place: int, status: Status, reason: str = "") -> None:
+        step = self.cohort.t
+        self._left[place] = Left(status, step, reason, self._losses.of(place, step))
+
     def results(self, seconds: float) -> list[TrialResult]:
         """One result per spec; only the best trial that finished keeps its weights."""
-        losses: list[list[tuple[int, float]]] = [[] for _ in self.specs]
-        for step, alive, loss in self._losses:
-            for place, value in zip(alive.tolist(), loss.tolist(), strict=True):
-                losses[place].append((step, value))
+        for place in self.alive.tolist():
+            self._leave(place, Status.DONE)
         each = seconds / len(self.specs)
-        results = [self._result(place, mine, each) for place, mine in enumerate(losses)]
+        results = [self._result(place, each) for place in range(len(self.specs))]
         done = [r for r in results if r.status is Status.DONE]
         best = max(done, key=lambda r: r.rank, default=None)
         for place, result in enumerate(results):
@@ -124,15 +167,12 @@ class Recorder:
                 results[place] = replace(result, weights=self._best_weights[place])
         return results
 
-    def _result(
-        self, place: int, losses: list[tuple[int, float]], seconds: float
-    ) -> TrialResult:
-        spec = self.specs[place]
-        status, step, why = self._left.get(place, (Status.DONE, self.cohort.t, ""))
-        reason = f"{why.format(spec.patience)}, at step {step}" if why else ""
+    def _result(self, place: int, seconds: float) -> TrialResult:
+        spec, left = self.specs[place], self._left[place]
+        reason = f"{left.reason.format(spec.patience)}, at step {left.step}" if left.reason else ""
         return TrialResult(
             stage=spec.stage, id=spec.id, seed=spec.seed, hparams=spec.hparams,
-            status=status, metric=spec.metric, curves=self.curves[place],
-            best_epoch=self._best_epoch[place], step=step, losses=losses, reason=reason,
+            status=left.status, metric=spec.metric, curves=self.curves[place],
+            best_epoch=self._best_epoch[place], step=left.step, losses=left.losses, reason=reason,
             train_seconds=seconds,
         )  # fmt: skip

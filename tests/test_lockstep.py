@@ -23,6 +23,7 @@ from hpsearch.nn.net import Net, initialize
 from hpsearch.nn.normalization import NORMALIZATIONS
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
+from hpsearch.recorder import Losses
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Budget, Rates, Status, TrialSpec, View
 
@@ -277,8 +278,34 @@ def test_training_learns_digits_and_keeps_the_best_epoch():
 def test_losses_are_thinned_evenly_and_the_budget_is_kept():
     result = train([spec(0, 1e-4, batch_size=1, budget=Budget(1, iterations=1200))])[0]
     steps = [step for step, _ in result.losses]
-    assert result.step == 1200 and len(steps) <= 500
-    assert set(np.diff(steps[:390])) == {3} and steps[-10:] == list(range(1191, 1201))
+    assert result.step == 1200 and 255 <= len(steps) <= 500
+    assert set(np.diff(steps[:-10])) == {4} and steps[-10:] == list(range(1191, 1201))
+
+
+def test_the_losses_of_a_trial_are_as_many_as_its_own_steps_allow():
+    """However long it might have trained, and however long the others do."""
+    losses = Losses(3)
+    told = {place: {} for place in range(3)}
+    ends, found = {0: 30, 1: 2000, 2: 5000}, {}
+    for step in range(1, 5001):
+        places = np.array([place for place, end in ends.items() if step <= end])
+        losses.add(step, places, step + places / 10)
+        told |= {place: told[place] | {step: step + place / 10} for place in places.tolist()}
+        found |= {p: dict(losses.of(p, step)) for p, end in ends.items() if step == end}
+    for place, end in ends.items():
+        steps, own = list(found[place]), Losses(1)
+        for step in range(1, end + 1):
+            own.add(step, np.array([0]), np.array([step + place / 10]))
+        assert found[place] == {step: told[place][step] for step in steps} == dict(own.of(0, end))
+        assert len(set(np.diff(steps[:-10]))) <= 1 and steps[-10:] == list(range(end - 9, end + 1))
+        assert min(end, 245) <= len(steps) <= 500
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_trial_that_stops_early_in_a_long_budget_is_judged_by_all_its_steps():
+    early = spec(0, 0.0, batch_size=30, budget=Budget(5000), patience=4)
+    result = train([early])[0]
+    assert result.step == 240 == len(result.losses) and result.verdict == "stuck"
 
 
 def test_a_view_trains_on_its_rows_alone():
