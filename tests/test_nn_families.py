@@ -4,6 +4,7 @@ The tests run over the tables, so that a new member is tested as soon as it is e
 """
 
 import math
+import statistics
 from itertools import product
 
 import numpy as np
@@ -11,12 +12,12 @@ import pytest
 
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.dropout import Dropout
-from hpsearch.nn.erf import normal_cdf
+from hpsearch.nn.erf import normal
 from hpsearch.nn.folding import fold
 from hpsearch.nn.gradcheck import Objective, check_gradient
 from hpsearch.nn.initializers import INITIALIZERS, Fan
 from hpsearch.nn.losses import LOSSES
-from hpsearch.nn.mlp import Tape, follow, forward
+from hpsearch.nn.mlp import NO_SLOPE, Tape, follow, forward
 from hpsearch.nn.net import Net, initialize
 from hpsearch.nn.normalization import NORMALIZATIONS
 from hpsearch.nn.params import Params
@@ -133,12 +134,26 @@ def test_the_suited_initializer_keeps_the_signal_through_eight_layers(activation
     assert min(stds) > 0.5 * pair.band[0] and max(stds) < 2 * pair.band[1], stds
 
 
-def test_normal_cdf_is_that_of_the_mathematics_library():
-    z = np.linspace(-9, 9, 4001)
-    expected = [0.5 * math.erfc(-each / math.sqrt(2)) for each in z]
-    np.testing.assert_allclose(normal_cdf(z), expected, atol=2e-15)
-    assert np.isnan(normal_cdf(np.array([np.nan]))).all()
-    assert normal_cdf(np.array([-np.inf, np.inf])).tolist() == pytest.approx([0, 1])
+@pytest.mark.parametrize("dtype, error", [(np.float64, 2e-15), (np.float32, 3e-7)])
+def test_the_normal_distribution_is_that_of_the_mathematics_library(dtype, error):
+    z = np.linspace(-9, 9, 4001).astype(dtype)
+    exact = statistics.NormalDist()
+    below, density = normal(z)
+    assert below.dtype == density.dtype == dtype
+    expected = [0.5 * math.erfc(-float(each) / math.sqrt(2)) for each in z]
+    np.testing.assert_allclose(below, expected, atol=error)
+    np.testing.assert_allclose(density, [exact.pdf(float(each)) for each in z], atol=error)
+    assert np.isnan(normal(np.array([np.nan], dtype))).all()
+    with np.errstate(over="ignore"):
+        below, density = normal(np.array([-np.inf, -1e19, 1e19, np.inf], dtype))
+    assert below.tolist() == [0, 0, 1, 1] and not density.any()
+
+
+def test_gelu_far_below_0_is_nothing():
+    z = np.array([[[-30.0, -1e4, -1e19]]], np.float32)
+    with np.errstate(over="ignore"):
+        ACTIVATIONS["gelu"].forward(z, a := np.empty_like(z), NO_SLOPE)
+    assert not a.any() and not z.any()
 
 
 def test_selu_keeps_mean_0_and_variance_1():

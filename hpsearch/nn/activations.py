@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.nn.erf import normal_cdf
+from hpsearch.nn.erf import normal
 
 Array = NDArray[np.floating]
 Sides = NDArray[np.bool_]
@@ -130,12 +130,8 @@ def _selu_backward(grad: Array, z: Array, a: Array, slope: Array) -> Array:
 
 def _gelu(z: Array, a: Array, slope: Array) -> None:
     """z P(Z < z), Z standard normal (Hendrycks & Gimpel 2016); leaves f'(z) in z."""
-    below = normal_cdf(z)
+    below, density = normal(z)
     np.multiply(z, below, out=a)
-    density = np.multiply(z, z)
-    density *= -0.5
-    np.exp(density, out=density)
-    density *= (2 * np.pi) ** -0.5
     z *= density
     z += below
 
