@@ -57,6 +57,15 @@ class Activation(NamedTuple):
         return self.slope_gradient is not None
 
 
+def _one_or(below: Array, above: Sides) -> Array:
+    """1 where `above`, else `below`: a fifth of np.where's time, whose branches cannot be guessed
+    where the sides are mixed.
+    """
+    chosen: Array = below * ~above
+    chosen += above
+    return chosen
+
+
 def _positive(z: Array, a: Array) -> Sides:
     return a > 0
 
@@ -82,13 +91,13 @@ def _leaky_relu(z: Array, a: Array, slope: Array) -> None:
 
 def _leaky_relu_backward(grad: Array, z: Array, a: Array, slope: Array) -> Array:
     """f'(z) = 1 where z > 0, else the slope, which is not negative: a has the sign of z."""
-    grad *= np.where(a > 0, 1, slope)
+    grad *= _one_or(slope, a > 0)
     return grad
 
 
 def _prelu_backward(grad: Array, z: Array, a: Array, slope: Array) -> Array:
     """f'(z) = 1 where z > 0, else the slope, which may have become negative."""
-    grad *= np.where(z > 0, 1, slope)
+    grad *= _one_or(slope, z > 0)
     return grad
 
 
@@ -108,7 +117,7 @@ def _elu(z: Array, a: Array, slope: Array) -> None:
 
 def _elu_backward(grad: Array, z: Array, a: Array, slope: Array) -> Array:
     """f'(z) = 1 where z > 0, else slope e^z = a + slope."""
-    grad *= np.where(a > 0, 1, a + slope)
+    grad *= _one_or(np.minimum(a, 0) + slope, a > 0)
     return grad
 
 
@@ -124,7 +133,11 @@ def _selu(z: Array, a: Array, slope: Array) -> None:
 
 def _selu_backward(grad: Array, z: Array, a: Array, slope: Array) -> Array:
     """f'(z) = lambda where z > 0, else lambda alpha e^z = a + lambda alpha."""
-    grad *= np.where(a > 0, SELU_SCALE, a + SELU_SCALE * SELU_ALPHA)
+    below = np.minimum(a, 0)
+    below *= 1 / SELU_SCALE
+    below += SELU_ALPHA
+    grad *= _one_or(below, a > 0)
+    grad *= SELU_SCALE
     return grad
 
 

@@ -20,7 +20,7 @@ def _scaled(t: NDArray[np.float64]) -> NDArray[np.float64]:
 
 LOW, HIGH = 2 / (2 + FAR), 1.0  # of t
 POWERS = {
-    char: cheb2poly(Chebyshev.interpolate(_scaled, degree, [LOW, HIGH]).coef)[::-1]
+    char: cheb2poly(Chebyshev.interpolate(_scaled, degree, [LOW, HIGH]).coef)[::-1].tolist()
     for char, degree in DEGREES.items()
 }
 
@@ -48,4 +48,7 @@ def normal(z: Array) -> tuple[Array, Array]:
     tail *= fall
     tail *= 0.5
     fall *= (2 * math.pi) ** -0.5
-    return np.where(z > 0, 1 - tail, tail), fall
+    rest = 1 - 2 * tail
+    rest *= z > 0
+    tail += rest
+    return tail, fall
