@@ -364,6 +364,19 @@ def test_the_decay_that_is_tried_has_a_third_of_the_space_above_it(
 
 
 @pytest.mark.parametrize(
+    "written, share",
+    [
+        ({"log_uniform": [1e-6, 1]}, 1 / 3),
+        ({"zero_or_log_uniform": {"bounds": [1e-6, 1], "zero": 0.5}}, 1 / 6),
+        ({"choice": [0.0, 1e-2, 1.0, 10.0]}, 3 / 4),
+    ],
+)
+def test_the_share_above_a_decay_counts_what_is_drawn(written, share):
+    kind = parse_space({"weight_decay": written})["weight_decay"]
+    assert searched.share_above(kind, 1e-2) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
     "overrides, words",
     [
         ([], None),

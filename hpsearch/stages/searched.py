@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hpsearch.search.space import Choice, Distribution
+from hpsearch.search.space import Choice, Distribution, ZeroOrLogUniform
 from hpsearch.stages.context import Context
 from hpsearch.stages.ladder import NEAR, Ladder, Tried
 
@@ -10,11 +10,12 @@ Trouble = tuple[str, str]  # what is wrong, and the fix
 
 
 def share_above(kind: Distribution, limit: float) -> float:
-    """The share of a distribution, on its own scale, that lies above `limit`."""
+    """The share of a distribution's draws that lie above `limit`, or of a choice's, at it too."""
     if isinstance(kind, Choice):
         numbers = _numbers(kind)
         return sum(value >= limit for value in numbers) / len(numbers) if numbers else 0.0
-    return min(max(1 - kind.position(limit), 0.0), 1.0)
+    zero = kind.zero_or_log_uniform.zero if isinstance(kind, ZeroOrLogUniform) else 0.0
+    return (1 - zero) * min(max(1 - kind.position(limit), 0.0), 1.0)
 
 
 def bounds_of(kind: Distribution) -> tuple[float, float] | None:
