@@ -71,7 +71,8 @@ def bad_init(trial: Reading) -> bool:
 def too_high_rate(trial: Reading) -> bool:
     """The first updates broke the net, or large ones keep the loss from falling."""
     soon = trial.losses[1 : 2 + ceil(IDLE * len(trial.losses))]
-    if not trial.learnt and soon.max(initial=0.0) > SPIKE * trial.first:
+    floor = trial.yardstick.floor
+    if not trial.learnt and soon.max(initial=0.0) + floor > SPIKE * (trial.first + floor):
         return True
     stands = trial.course and trial.unfit and not trial.falling and trial.update_ratio > LARGE
     return stands or (trial.rising and trial.update_ratio > BIG)

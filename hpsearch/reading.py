@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from hpsearch.trial import TrialResult, standard_error
 
-LEARNT = 0.03  # of the baseline that the loss must fall below it: else nothing was learnt
-HIGH = 0.5  # of the baseline: a loss above it is still high
-UNFIT = 0.3  # of the baseline: a loss above it is no fit
+LEARNT = 0.03  # of the room that the loss must fall below it: else nothing was learnt
+HIGH = 0.5  # of the room: a loss above it is still high
+UNFIT = 0.3  # of the room: a loss above it is no fit
 STEPS = 40  # minibatches that a statement on the course of the loss needs
 SIGNAL = 1e-2  # |update| / |weights| / rate: with less, no gradient reaches the weights
 FALL = 0.01  # of the loss: a smaller fall in a quarter of the run is none
@@ -30,14 +30,16 @@ SURE = 2.0  # standard errors that are more than chance
 class Yardstick(NamedTuple):
     """What a trial's numbers are measured against: the rows that its validation and training
     accuracies were measured on; the loss of logits that are all alike (`chance`: log C), and of
-    the best answer that ignores the input (`baseline`: the entropy of the training labels); and
-    what smoothed labels leave of the training loss at best.
+    the best answer that ignores the input (`baseline`: the entropy of the training labels). In
+    training smoothed labels keep every loss above a `floor`, and that answer's by the `room` there
+    is to learn; else the floor is 0 and the room the baseline.
     """
 
     rows: int
     probe: int
     chance: float
     baseline: float
+    room: float
     floor: float = 0.0
 
 
@@ -61,7 +63,7 @@ class Reading:
     @cached_property
     def first(self) -> float:
         """The loss before training: the first minibatch's, if that was no easy one."""
-        return max(float(self.losses[0]), self.yardstick.baseline)
+        return max(float(self.losses[0]), self.yardstick.room)
 
     @cached_property
     def quarters(self) -> NDArray[np.float64]:
@@ -84,7 +86,7 @@ class Reading:
 
     @property
     def learnt(self) -> bool:
-        return bool(self.loss.min() < (1 - LEARNT) * self.yardstick.baseline)
+        return bool(self.loss.min() < (1 - LEARNT) * self.yardstick.room)
 
     @property
     def signal(self) -> bool:
@@ -94,11 +96,11 @@ class Reading:
 
     @property
     def high(self) -> bool:
-        return bool(self.loss[-1] > HIGH * self.yardstick.baseline)
+        return bool(self.loss[-1] > HIGH * self.yardstick.room)
 
     @property
     def unfit(self) -> bool:
-        return bool(self.loss[-1] > UNFIT * self.yardstick.baseline)
+        return bool(self.loss[-1] > UNFIT * self.yardstick.room)
 
     @property
     def falling(self) -> bool:

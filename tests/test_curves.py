@@ -29,7 +29,7 @@ from hpsearch.verdict import SearchDocument
 WORDS = ("diverged", "overwhelming-decay", "bad-init", "too-high-rate", "too-low-rate", "stuck",
          "loss-rises", "too-short", "overfitting", "still-improving", "saturated-early",
          "underfitting", "noisy-end", "healthy")  # fmt: skip
-TEN = Yardstick(rows=180, probe=180, chance=np.log(10), baseline=np.log(10))
+TEN = Yardstick(rows=180, probe=180, chance=np.log(10), baseline=np.log(10), room=np.log(10))
 EPOCH = 15  # minibatches
 
 
@@ -190,7 +190,8 @@ def test_any_record_has_a_verdict(data, epochs, per_epoch):
         losses=np.resize(curve(FINITE), epochs * per_epoch),
     )  # fmt: skip
     rows = data.draw(st.integers(1, 1000))
-    yardstick = Yardstick(rows, rows, np.log(2), data.draw(st.floats(0, np.log(2))))
+    baseline, room = (data.draw(st.floats(0, np.log(2))) for _ in range(2))
+    yardstick = Yardstick(rows, rows, np.log(2), baseline, room)
     assert verdict(trial, yardstick) in WORDS
 
 
@@ -226,6 +227,13 @@ def test_good_trials_are_healthy_however_they_are_trained(digits, how, normaliza
     """Smoothed labels leave a loss of 1.3 that is no lack of fit, the hinge starts at 9."""
     found = Counter(trained(digits, GOOD[:10], epochs=20, normalization=normalization, **how))
     assert found["healthy"] + found["still-improving"] >= 9, found
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.4, 0.8])
+def test_smoothed_labels_do_not_pass_for_something_learnt(digits, smoothing):
+    """However little they leave between the loss of knowing nothing and the least one."""
+    assert trained(digits, [0.0], epochs=15, smoothing=smoothing) == ["stuck"]
+    assert trained(digits, [1e-6], epochs=15, smoothing=smoothing) == ["too-low-rate"]
 
 
 def test_trials_with_known_faults_are_called_by_their_names(digits):
