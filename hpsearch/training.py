@@ -107,14 +107,12 @@ def view_of(rows: Rows, view: View) -> Rows:
 
 def _yardstick(spec: TrialSpec, data: Dataset, rows: Rows) -> Yardstick:
     """For a trial on these training rows."""
-    loss, classes = LOSSES[spec.loss], data.n_classes
-    smoothing = spec.rates.label_smoothing if "label_smoothing" in loss.reads else 0.0
+    loss, classes, smoothing = LOSSES[spec.loss], data.n_classes, spec.rates.label_smoothing
     share = np.bincount(rows.y, minlength=classes) / len(rows.y)
-    smoothed = (1 - smoothing) * share + smoothing / classes
     floor = loss.floor(classes, smoothing)
     return Yardstick(
         len(data.validation.y), len(_probe(data, rows).y), loss.indifferent(classes),
-        loss.constant(share), loss.constant(smoothed) - floor, floor,
+        loss.constant(share), loss.constant(share, smoothing) - floor, floor,
     )  # fmt: skip
 
 

@@ -264,19 +264,22 @@ def test_hinge_of_cs231n_and_its_expected_first_loss(rng):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.96, 0.04), (0.6, 0.3, 0.1), (0.1,) * 10])
-def test_no_constant_answer_is_better_than_the_best_one(loss, shares, rng):
+def test_no_constant_answer_is_better_than_the_best_one(loss, shares, smoothing, rng):
     kind, counts = LOSSES[loss], (np.array(shares) * 100).round().astype(int)
     labels = np.repeat(np.arange(len(shares)), counts)
-    best = kind.constant(np.array(shares))
+    best = kind.constant(np.array(shares), smoothing)
+    smoothed = (1 - smoothing) * np.array(shares) + smoothing / len(shares)
 
     def mean(answer):
-        return kind.rows(np.tile(answer[None, :, None], (1, 1, len(labels))), labels).mean()
+        logits = np.tile(answer[None, :, None], (1, 1, len(labels)))
+        return kind.rows(logits, labels, np.array([smoothing])).mean()
 
     tried = [mean(3 * rng.standard_normal(len(shares))) for _ in range(500)]
     assert min(tried) >= best - 1e-9
     if loss == "softmax":
-        assert mean(np.log(np.array(shares))) == pytest.approx(best)
+        assert mean(np.log(smoothed)) == pytest.approx(best)
     elif shares == (0.96, 0.04):
         assert mean(np.array([0.5, -0.5])) == pytest.approx(best) == pytest.approx(0.08)
     assert best <= kind.indifferent(len(shares)) + 1e-9

@@ -12,7 +12,7 @@ from test_stages import conclude, config, result, small_table, verdicts
 
 from hpsearch import lockstep
 from hpsearch.config.checking import Ramp, Sweep
-from hpsearch.data import Rows
+from hpsearch.data import Rows, Source, load
 from hpsearch.nn.schedules import Clock
 from hpsearch.report.charts import RampChart
 from hpsearch.search.space import parse_space
@@ -421,3 +421,13 @@ def test_trials_of_a_sweep_share_their_start_and_their_minibatches(tmp_path, dig
     more = sweep.plan(context, lost)
     assert [s.hparams for s in more[: len(specs)]] == [s.hparams for s in specs]
     assert [s.hparams["learning_rate"] for s in more[len(specs) :]] == pytest.approx([1e-5, 1e-6])
+
+
+def test_a_rare_class_is_learnt_from_smoothed_labels_too(tmp_path, rng):
+    """What they leave of the loss at best, 0.2, is the entropy of the plain labels."""
+    y = (np.arange(600) % 20 == 0).astype(int)
+    x = rng.standard_normal((600, 5)) + 6 * y[:, None]
+    np.savez(tmp_path / "rare.npz", x=x, y=y)
+    rare = load(Source("npz", tmp_path / "rare.npz"), center="feature", scale="standard")
+    document = swept(tmp_path, rare, "train.label_smoothing=0.1")
+    assert verdicts(document)["usable-rate"] == "pass"

@@ -29,9 +29,15 @@ class Function(Protocol):
     ) -> Losses: ...  # fmt: skip
 
 
+class Constant(Protocol):
+    """The least loss of an answer that ignores the input, for classes of these shares (C,)."""
+
+    def __call__(self, shares: Shares, smoothing: float = 0.0) -> float: ...
+
+
 class Loss(NamedTuple):
-    """`constant(shares)` is the least loss of an answer that ignores the input, for classes of
-    these shares (C,); `indifferent(C)` that of logits that are all alike, whatever the shares;
+    """`constant(shares, smoothing)` is the least loss of an answer that ignores the input;
+    `indifferent(C)` that of logits that are all alike, whatever the shares;
     `floor(C, smoothing)` the least of all, which smoothed labels keep above 0; `reads` are the
     settings that it depends on.
     `kinks(logits, labels)` says on which side of each kink a row is, None where there are none.
@@ -39,7 +45,7 @@ class Loss(NamedTuple):
 
     rows: Function
     indifferent: Callable[[int], float]
-    constant: Callable[[Shares], float]
+    constant: Constant
     floor: Callable[[int, float], float] = lambda classes, smoothing: 0.0
     reads: tuple[str, ...] = ()
     kinks: Callable[[Array, Labels], NDArray[np.bool_]] | None = None
@@ -104,18 +110,19 @@ def _within(logits: Array, labels: Labels) -> NDArray[np.bool_]:
     return np.asarray(logits - own + MARGIN > 0)
 
 
-def _entropy(shares: Shares) -> float:
-    """H(p) in nats."""
-    present = shares[shares > 0]
+def _entropy(shares: Shares, smoothing: float = 0.0) -> float:
+    """H(p) in nats, p the smoothed shares."""
+    p = (1 - smoothing) * shares + smoothing / len(shares)
+    present = p[p > 0]
     return float(-(present * np.log(present)).sum())
 
 
 def _smoothed(classes: int, smoothing: float) -> float:
     """The entropy of one smoothed label."""
-    return _entropy(np.eye(classes)[0] * (1 - smoothing) + smoothing / classes)
+    return _entropy(np.eye(classes)[0], smoothing)
 
 
-def _best_constant_margin(shares: Shares) -> float:
+def _best_constant_margin(shares: Shares, smoothing: float = 0.0) -> float:
     """The m most frequent classes a margin above the others: m - 1 + C times the others' share,
     and the best m.
     """

@@ -124,8 +124,11 @@ def entropy(data: Dataset) -> float:
 
 
 def baseline(context: Context) -> float:
-    """The loss of the best answer that ignores the input: with softmax H(p) of the labels."""
-    return LOSSES[context.config.train.loss].constant(shares(context.data))
+    """The training loss of the best answer that ignores the input: with softmax H(p) of the
+    labels, smoothed as they are.
+    """
+    train = context.config.train
+    return LOSSES[train.loss].constant(shares(context.data), train.label_smoothing)
 
 
 def chance(context: Context) -> float:
