@@ -214,6 +214,11 @@ def test_where_gradients_go(tmp_path, dataset, settings, verdict, reason):
     assert check.verdict == verdict and reason in check.message, check.message
 
 
+def test_no_ratio_is_told_of_gradients_that_are_0(tmp_path, dataset):
+    check = gradients.gradient_flow(probe(tmp_path, dataset, "model.init_scale=0"))
+    assert check.verdict == "fail" and check.message == "gradients by layer: 0, 0: they vanish"
+
+
 # --- activations
 
 

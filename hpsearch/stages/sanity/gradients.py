@@ -92,10 +92,9 @@ def gradient_flow(probe: Probe) -> Check:
     ratio = first / last if last else math.nan
     low, high = limits.flow_low, limits.flow_high
     say = partial(Check, "gradient-flow", value=ratio, expected=f"{low:g} to {high:g}")
-    message = (
-        f"gradients by layer: {', '.join(f'{length:.2g}' for length in lengths)};"
-        f" the first is {ratio:.2g} times the last"
-    )
+    message = f"gradients by layer: {', '.join(f'{length:.2g}' for length in lengths)}"
+    if math.isfinite(ratio):
+        message += f"; the first is {ratio:.2g} times the last"
     if not largest <= limits.exploding_norm:
         return say(FAIL, message=f"{message}: they explode", fix=probe.remedy)
     if largest < limits.vanished or (
