@@ -252,6 +252,14 @@ def test_an_audit_of_broken_numbers_ends(tmp_path):
         assert checks(tmp_path, data)["non-finite"].verdict == "fail"
 
 
+@pytest.mark.parametrize("size", [1e38, 1e300])
+def test_an_audit_of_numbers_too_large_for_float32_ends(tmp_path, size):
+    x, y = flowers()
+    np.savez(tmp_path / "table.npz", x=x.astype(np.float64) * size, y=y)
+    data = load_data(Source("npz", tmp_path / "table.npz"), center="feature", scale="none")
+    assert checks(tmp_path, data)["label-signal"].verdict in ("pass", "warn")
+
+
 def test_columns_are_looked_at_in_blocks(monkeypatch, digits, tmp_path):
     whole = checks(tmp_path, digits)
     monkeypatch.setattr(blocks, "CELLS", 20_000)
