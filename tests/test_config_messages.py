@@ -76,6 +76,9 @@ FAULTS = {
     "model: {hidden: ^0}": "model.hidden: must be at least 1, got 0",
     "model: {hidden: ^a}": 'model.hidden: must be a list, got "a"',
     "sweep: {learning_rates: ^[]}": "sweep.learning_rates: must not be empty, got []",
+    "sweep: {learning_rates: [^0]}": "sweep.learning_rates[0]: must be above 0, got 0",
+    "sweep: {ramp: {enabled: ^0}}": "sweep.ramp.enabled: must be true or false, got 0",
+    "sweep: {ramp: {low: 1, high: ^1}}": "sweep.ramp.high: must be above low, 1, got 1",
     "search: {budget: {seconds: ^5}}": "search.budget.seconds: not offered yet: only null, got 5",
     "search: {round: ^refine}": "search.round: must be coarse, refine-1, refine-2, ..., "
     'got "refine"',

@@ -48,7 +48,7 @@ def _checked(written: Written) -> Config:
     except ValidationError as error:
         faults += faults_of(error, written)
     else:
-        faults += _ignored(config, written)
+        faults += [*_ignored(config, written), *_crossed(config)]
     if faults:
         raise ConfigError(report(faults, written))
     return config
@@ -64,6 +64,13 @@ def _ignored(config: Config, written: Written) -> Iterator[Fault]:
         if config.data.source != "csv" and data.get(key):
             yield Fault(("data", key), f"is read by source csv alone, not by {config.data.source}")
     yield from unread_faults(config)
+
+
+def _crossed(config: Config) -> Iterator[Fault]:
+    """Bounds that are each right, but not together."""
+    low, high = config.sweep.ramp.low, config.sweep.ramp.high
+    if low >= high:
+        yield Fault(("sweep", "ramp", "high"), f"must be above low, {low:g}, got {high:g}")
 
 
 def _faults_beyond_one_key(written: Written) -> Iterator[Fault]:

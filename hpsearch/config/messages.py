@@ -19,6 +19,7 @@ MOST = 50  # lines of one report
 WIDTH = 60  # characters of a value that is shown
 
 _SENTENCES = {
+    "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
@@ -61,14 +62,15 @@ def faults_of(error: ValidationError, written: Written) -> Iterator[Fault]:
     """Pydantic's complaints as faults.
 
     Several about one value come from the branches of a union: one fault, or none where a branch
-    found something wrong further inside.
+    found something wrong further inside. A list is too short for want of entries that are right.
     """
     details = error.errors(include_url=False)
     located = [(written.trace(detail["loc"]), detail) for detail in details]
     around = {path[:length] for path, _ in located for length in range(len(path))}
     for path, group in groupby(located, key=lambda pair: pair[0]):
         same = [detail for _, detail in group]
-        if len(same) == 1 or path not in around:
+        alone = len(same) == 1 and same[0]["type"] != "too_short"
+        if alone or path not in around:
             yield _together(path, same, written.get(path))
 
 
