@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from test_stages import conclude, config, small_table
 
-from hpsearch.data import Rows
+from hpsearch.data import Rows, Source
+from hpsearch.data import load as load_data
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn import losses
 from hpsearch.nn.activations import ACTIVATIONS
@@ -151,6 +152,14 @@ def test_decays_too_strong_are_warned_of_before_the_search(tmp_path, digits, hig
     check = loss_checks.regularization_raises_loss(probe(tmp_path, digits, space))
     assert check.verdict == verdict
     assert ("in the searched space" in check.message) == (verdict == "warn")
+
+
+def test_the_penalty_of_weights_on_huge_inputs_is_right_all_the_same(tmp_path):
+    """A step on them makes weights whose last digit is more than their decay."""
+    rng, y = np.random.default_rng(5), np.arange(150) % 3
+    np.savez(tmp_path / "table.npz", x=1.7e9 + rng.standard_normal((150, 8)), y=y)
+    data = load_data(Source("npz", tmp_path / "table.npz"), center="none", scale="none")
+    assert loss_checks.regularization_raises_loss(probe(tmp_path, data)).verdict == "pass"
 
 
 # --- gradients
