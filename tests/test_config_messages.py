@@ -161,6 +161,45 @@ def test_a_searched_key_that_nothing_reads_is_refused(train, search, key, why, e
     assert lines == [f"{where}: is read by {why}: {fix}"]
 
 
+ONE_ROW = "must be at least 2 where model.normalization is batch: one row has no variance, got 1"
+LOSSES_DIFFER = "val_loss of different losses cannot be compared: set val_accuracy"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("model: {normalization: batch}\ntrain: {batch_size: ^1}", f"train.batch_size: {ONE_ROW}"),
+        ("train: {batch_size: ^1}\nsearch: {space: {normalization: {choice: [none, batch]}}}",
+         f"train.batch_size: {ONE_ROW}"),
+        ("model: {normalization: batch}\nsearch: {space: {batch_size: ^{choice: [32, 1]}}}",
+         f"search.space.batch_size: {ONE_ROW}"),
+        ("model: {normalization: batch}\nsearch: {space: {batch_size: ^{int_uniform: [1, 9]}}}",
+         f"search.space.batch_size: {ONE_ROW}"),
+        ("search: {metric: ^val_loss, space: {loss: {choice: [softmax, hinge]}}}",
+         f"search.metric: {LOSSES_DIFFER}"),
+    ],
+)  # fmt: skip
+def test_values_that_do_not_go_together_are_refused(text, said, errors):
+    before, _, after = text.partition("^")
+    lines = before.split("\n")
+    assert errors(before + after) == [f"x.yaml:{len(lines)}:{len(lines[-1]) + 1}: {said}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: {normalization: layer}\ntrain: {batch_size: 1}",
+        "model: {normalization: batch}\nsearch: {space: {batch_size: {int_uniform: [2, 9]}}}",
+        "search: {metric: val_loss, space: {loss: {choice: [hinge]}}}",
+        "search: {metric: val_accuracy, space: {loss: {choice: [softmax, hinge]}}}",
+    ],
+)
+def test_values_that_go_together_are_taken(text, tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    assert load(Found(path, "x", tmp_path, "x.yaml"), ())
+
+
 @pytest.mark.parametrize(
     "train, search, key",
     [

@@ -10,7 +10,7 @@ from hpsearch.config.dump import dump
 from hpsearch.config.find import Found, bundled, find, runs
 from hpsearch.config.messages import Fault, faults_of, report
 from hpsearch.config.schema import Config
-from hpsearch.config.searchable import space_faults, unread_faults
+from hpsearch.config.searchable import space_faults, unread_faults, values_of
 from hpsearch.config.written import Override, Written
 from hpsearch.config.yaml12 import KeyPath
 from hpsearch.errors import ConfigError
@@ -71,6 +71,17 @@ def _crossed(config: Config) -> Iterator[Fault]:
     low, high = config.sweep.ramp.low, config.sweep.ramp.high
     if low >= high:
         yield Fault(("sweep", "ramp", "high"), f"must be above low, {low:g}, got {high:g}")
+    if "batch" in values_of(config, "normalization") and 1 in values_of(config, "batch_size"):
+        rule = "must be at least 2 where model.normalization is batch: one row has no variance"
+        yield Fault(_place(config, "train", "batch_size"), f"{rule}, got 1")
+    if config.search.metric == "val_loss" and len(set(values_of(config, "loss"))) > 1:
+        rule = "val_loss of different losses cannot be compared: set val_accuracy"
+        yield Fault(("search", "metric"), rule)
+
+
+def _place(config: Config, section: str, key: str) -> KeyPath:
+    """Where a key's values are written: in the space, if it is searched."""
+    return ("search", "space", key) if key in config.search.space else (section, key)
 
 
 def _faults_beyond_one_key(written: Written) -> Iterator[Fault]:

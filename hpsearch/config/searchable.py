@@ -67,6 +67,15 @@ def unread_faults(config: Config) -> Iterator[Fault]:
                 yield Fault((*_SPACE, key), rule)
 
 
+def values_of(config: Config, key: str) -> list[Any]:
+    """What a key may be in this config: the choices or the bounds of its space, else what is set.
+    """
+    kind = config.search.space.get(key)
+    if kind is None:
+        return [{**vars(config.model), **vars(config.train)}[key]]
+    return list(kind.choice if isinstance(kind, Choice) else kind.bounds)
+
+
 def reads(table: Table, names: Iterable[Any] | None = None) -> set[str]:
     """The keys that a table's members read: all of them, or those of these names."""
     chosen = table if names is None else set(map(str, names)) & table.keys()
