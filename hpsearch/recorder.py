@@ -23,7 +23,7 @@ MOST = 490  # minibatch losses kept of each trial, evenly thinned, and the last 
 TAIL = 10
 
 
-class Losses:
+class LossLog:
     """The minibatch losses of a cohort's trials (K of them, at their places in the task): every
     step's at first, and each time they become too many, half of them. What there is of a trial
     depends on nothing but its own last step.
@@ -74,7 +74,7 @@ class Recorder:
         self.specs, self.cohort = specs, cohort
         self.alive = np.arange(len(specs))
         self.curves = [Curves() for _ in specs]
-        self._steps, self._losses = steps, Losses(len(specs))
+        self._steps, self._losses = steps, LossLog(len(specs))
         self._first = np.zeros(len(specs))  # this and the next three (K,), of the living
         self._smooth = np.zeros(len(specs))
         self._epoch_loss = np.zeros(len(specs))

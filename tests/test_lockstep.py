@@ -23,7 +23,7 @@ from hpsearch.nn.net import Net, initialize
 from hpsearch.nn.normalization import NORMALIZATIONS
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
-from hpsearch.recorder import Losses
+from hpsearch.recorder import LossLog
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Budget, Rates, Status, TrialSpec, View
 
@@ -284,7 +284,7 @@ def test_losses_are_thinned_evenly_and_the_budget_is_kept():
 
 def test_the_losses_of_a_trial_are_as_many_as_its_own_steps_allow():
     """However long it might have trained, and however long the others do."""
-    losses = Losses(3)
+    losses = LossLog(3)
     told = {place: {} for place in range(3)}
     ends, found = {0: 30, 1: 2000, 2: 5000}, {}
     for step in range(1, 5001):
@@ -293,7 +293,7 @@ def test_the_losses_of_a_trial_are_as_many_as_its_own_steps_allow():
         told |= {place: told[place] | {step: step + place / 10} for place in places.tolist()}
         found |= {p: dict(losses.of(p, step)) for p, end in ends.items() if step == end}
     for place, end in ends.items():
-        steps, own = list(found[place]), Losses(1)
+        steps, own = list(found[place]), LossLog(1)
         for step in range(1, end + 1):
             own.add(step, np.array([0]), np.array([step + place / 10]))
         assert found[place] == {step: told[place][step] for step in steps} == dict(own.of(0, end))
