@@ -201,7 +201,7 @@ def leakage(context: Context) -> Check:
     if found.accuracy >= limits.leakage_accuracy and (
         error < limits.leakage_error * (1 - found.majority)
     ):
-        message = f"{name} alone predicts {found.accuracy:.3g} of {found.rows} rows"
+        message = f"{name} alone predicts {found.accuracy:.1%} of {found.rows} rows"
         fix = "leave it out (data.drop) if it is not known before the class is"
         return say(WARN, found.accuracy, message=f"{message}; is it the target, leaked?", fix=fix)
     message = f"no feature alone tells the class: {name} does best, with {found.accuracy:.1%}"
