@@ -50,7 +50,7 @@ class Lockstep:
         )
         self.dropout = Dropout(self.base.dropout, [(s.seed, 2) for s in specs])
         self._longest_warmup = self.base.warmup_epochs.max()
-        self.update_ratio = np.zeros(len(specs))
+        self.update_ratios = np.zeros((len(self.net.layers), len(specs)))
         self._ready: tuple[CohortRates | None, list[Array]] = (None, [])
         self._tapes: dict[tuple[int, bool], Tape] = {}
 
@@ -72,7 +72,7 @@ class Lockstep:
         """One update on the minibatch x (N, D), y (N,), where the schedules are `now`; the mean
         losses before it, (K,).
 
-        With `measure`, `update_ratio` is set to |update| / |weights| of this step.
+        With `measure`, `update_ratios` (L, K) are set: |update| / |weights| of each layer.
         """
         memory, tape, inputs = self.memory, self._tape(len(y), train=True), batch(x)
         self.dropout.draw(tape.masks)
@@ -86,7 +86,8 @@ class Lockstep:
         if self.t % FLUSH == 0:
             memory.flush()
         if before is not None:
-            self.update_ratio = self._update_ratio(before)
+            layers = zip(memory.params.weights, before, strict=True)
+            self.update_ratios = np.array([_ratio(w - was, was) for w, was in layers])
         return mean_rows(losses)
 
     def _prepared(self, rates: CohortRates) -> list[Array]:
@@ -99,7 +100,7 @@ class Lockstep:
         self.memory.keep(mask)
         self.base = CohortRates(*(rate[mask] for rate in self.base))
         self.dropout.keep(mask)
-        self.update_ratio = self.update_ratio[mask]
+        self.update_ratios = self.update_ratios[:, mask]
         self._tapes.clear()
 
     def penalty(self) -> NDArray[np.float64]:
@@ -123,11 +124,6 @@ class Lockstep:
         recall = right[:, counts > 0] / counts[counts > 0]
         balanced = np.array([row.mean() for row in recall])
         return Scores(loss / len(rows.y), right.sum(axis=1) / len(rows.y), balanced)
-
-    def _update_ratio(self, before: list[Array]) -> NDArray[np.float64]:
-        """|update| / |weights| since `before`, (K,): the largest over a trial's layers."""
-        layers = zip(self.memory.params.weights, before, strict=True)
-        return np.asarray(np.max([_ratio(w - was, was) for w, was in layers], axis=0))
 
     def _smoothing(self) -> Array | None:
         return self.base.label_smoothing if self.base.label_smoothing.any() else None

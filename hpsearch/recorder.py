@@ -105,7 +105,7 @@ class Recorder:
             curves.train_loss.append(float(self._epoch_loss[k] / self._epoch_rows))
             curves.train_accuracy.append(float(train.accuracy[k]))
             curves.learning_rate.append(float(rate[k]))
-            curves.update_ratio.append(float(self.cohort.update_ratio[k]))
+            curves.update_ratio.append(float(self.cohort.update_ratios[:, k].max()))
             if self.specs[place].rates.weight_decay:
                 curves.penalty.append(float(self._penalty[k]))
             if validation:

@@ -12,6 +12,9 @@ class Audit(Section):
     """Thresholds of the data audit."""
 
     scale_ratio: Rate = key(100.0, "largest over smallest feature scale that goes unremarked")
+    mean_high: Rate = key(0.5, "a mean above it is not that of standardised inputs")
+    sd_low: Rate = key(0.1, "nor is a typical standard deviation below it")
+    sd_high: Rate = key(3.0, "nor one above it")
     class_ratio: Rate = key(10.0, "largest over smallest class that goes unremarked")
     class_perplexity: Fraction = key(0.5, "least effective share of the classes")
     duplicates_warn: Fraction = key(0.01, "share of duplicate rows that warns")

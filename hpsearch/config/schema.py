@@ -122,7 +122,9 @@ class Train(Section):
     momentum: BelowOne = key(0.9, "of momentum and nesterov")
     beta1: BelowOne = key(0.9, "of adam and adamw")
     beta2: BelowOne = key(0.999, "of adam and adamw; of rmsprop the decay of the mean square")
-    epsilon: Rate = key(1e-8, "of adagrad, rmsprop, adam and adamw")
+    epsilon: Annotated[float, Field(ge=1e-30, le=1e30)] = key(
+        1e-8, "of adagrad, rmsprop, adam and adamw"
+    )
     batch_size: Count = key(100, "rows per minibatch")
     schedule: Schedule = key(
         "constant", "how the learning rate changes; cosine and one_cycle span the trial's epochs"

@@ -80,7 +80,8 @@ def feature_scale(context: Context) -> Check:
     largest = float(max(abs(seen.min).max(), abs(seen.max).max()))
     bounded = largest <= 1 + 1e-6
     off = abs(seen.mean.mean()) if image else abs(seen.mean).max()
-    standard = float(off) < 0.5 and 0.1 < typical < 3
+    audited = context.config.data.audit
+    standard = off < audited.mean_high and audited.sd_low < typical < audited.sd_high
     names = context.data.preprocess.names(context.data.features)
     name = names[int(np.argmax(seen.sd))]
     if ratio > limit and not bounded:

@@ -147,7 +147,7 @@ class Probe:
         return replace(self, net=replace(self.net, sizes=sizes))
 
     def draw(self, number: int) -> Floats:
-        """The weights (P,) of one of many fresh initialisations."""
+        """The numbers (n_numbers,) of one of many fresh initialisations."""
         return initialize(self.net, np.random.default_rng([self.context.config.seed, 3, number]))
 
     @cached_property
@@ -155,7 +155,7 @@ class Probe:
         """The losses and layers of as many initialisations as the config asks for."""
         count = self.context.config.sanity.initializations
         rng = np.random.default_rng([self.context.config.seed, 5])
-        size = max(self.net.n_params, len(self.x) * max(self.net.sizes[1:]))
+        size = max(self.net.n_numbers, len(self.x) * max(self.net.sizes[1:]))
         group = max(1, AT_ONCE // size)
         parts = [
             self._measured(np.stack([self.draw(n) for n in range(count)[start:][:group]]), rng)
@@ -205,16 +205,16 @@ class Probe:
         )
 
     def logits(self, flat: Floats, x: Floats) -> Floats:
-        """What the weights (P,) say of the rows `x` (N, D), evaluated: (C, N)."""
+        """What the numbers say of the rows `x` (N, D), evaluated: (C, N)."""
         return np.array(self._forward(flat[None], x, train=False).logits[0])
 
     def loss(self, flat: Floats, rows: int) -> float:
-        """The data loss of the weights (P,) on the first so many rows."""
+        """The data loss of the numbers on the first so many rows."""
         tape = self._forward(flat[None], self.x[:rows])
         return float(mean_rows(self._rows(tape.logits, self.y[:rows]))[0])
 
     def gradient(self, flat: Floats, decay: float = 0.0, rows: int = -1) -> tuple[float, Floats]:
-        """The loss of the weights (P,) with the penalty, and its gradient (P,)."""
+        """The loss of the numbers with the penalty, and its gradient, (n_numbers,)."""
         rows = len(self.x) if rows < 0 else rows
         return self._objective(rows, decay).loss_and_gradient(flat)
 
@@ -231,11 +231,11 @@ class Probe:
         return Objective(self.net, x, y, decay, self.loss_name, smoothing)
 
     def weights(self, flat: Floats) -> list[Floats]:
-        """The matrices (O, I) among the numbers (P,), layer by layer; views, not copies."""
+        """The matrices (O, I) among the numbers, layer by layer; views, not copies."""
         return [np.asarray(w[0], np.float64) for w in self._params(flat).weights]
 
     def quiet(self, flat: Floats) -> Floats:
-        """The weights (P,) with the last layer scaled to nothing and its biases 0."""
+        """The numbers (n_numbers,) with the last layer scaled to nothing and its biases 0."""
         spread = math.sqrt(float(self.logits(flat, self.x).var(axis=0).mean()))
         params = self._params(flat := flat.copy())
         params.weights[-1][:] *= 1e-4 / (max(1.0, spread) if math.isfinite(spread) else 1.0)
@@ -290,7 +290,7 @@ def expected_loss(
 
 
 def downhill(probe: Probe, flat: Floats) -> Iterator[Floats]:
-    """The weights (P,), step by step, each a hundredth of their length against the gradient."""
+    """The numbers step by step, each a hundredth of their length against the gradient."""
     while True:
         _, gradient = probe.gradient(flat, rows=GRADIENT_ROWS)
         length = float(np.linalg.norm(gradient))

@@ -19,32 +19,20 @@ def update_ratios(context: Context, spec: TrialSpec) -> list[float]:
     """
     data, trial = context.data, Lockstep([spec])
     steps, rows = min(STEPS, spec.steps(len(data.train.y))), len(data.train.y)
-    found: list[list[float]] = []
+    found: list[NDArray[np.float64]] = []
     losses: list[float] = []
     epoch = 0
     with np.errstate(all="ignore"):
         while len(found) < steps:
             batches = list(minibatches(rows, spec.batch_size, spec.order_seed, epoch))
             for index in batches[: steps - len(found)]:
-                before = [w.copy() for w in trial.memory.params.weights]
                 x = data.batch(data.train, index)
-                losses.append(float(trial.step(x, data.train.y[index])[0]))
-                found.append(_ratios(trial.memory.params.weights, before))
+                losses.append(float(trial.step(x, data.train.y[index], measure=True)[0]))
+                found.append(trial.update_ratios[:, 0])
             epoch += 1
     learnt = np.median(losses) < LEARNT * losses[0]
     usual = (np.mean if learnt else np.median)(found, axis=0)
     return [float(ratio) for ratio in usual]
-
-
-def _ratios(
-    now: tuple[NDArray[np.floating], ...], before: list[NDArray[np.floating]]
-) -> list[float]:
-    """|now - before| / |before| of each layer; of weights that were all 0, 1 if they moved."""
-    ratios = []
-    for new, old in zip(now, before, strict=True):
-        change, size = float(np.linalg.norm(new - old)), float(np.linalg.norm(old))
-        ratios.append(change / size if size > 0 else float(change > 0))
-    return ratios
 
 
 def update_ratio(context: Context, ratios: list[float], rate: float) -> Check:
