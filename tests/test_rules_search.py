@@ -86,6 +86,24 @@ def test_what_needs_no_learning_depends_on_the_metric(
     assert document.baseline == pytest.approx(baseline) and document.verdict == verdict
 
 
+def test_a_baseline_that_nothing_can_beat_is_said_with_a_way_out(context, digits):
+    """Of a hundred rows 96 % are of one class: three standard errors above is more than 100 %."""
+    most = np.bincount(digits.train.y).argmax()
+    y = np.where(np.arange(100) % 25 == 0, (most + 1) % 10, most)
+    lopsided = replace(digits, validation=Rows(np.zeros((100, digits.inputs)), y))
+    curves = Curves([1.0], [1.0], [1.0], [1.0], [1.0])
+    document = search.judge(context("coarse", data=lopsided), [trial(0, curves=curves)])
+    assert document.verdict == "fail" and "too close for any trial" in document.message
+    assert "search.metric: val_balanced_accuracy" in document.message
+    few = replace(digits, validation=Rows(np.zeros((3, digits.inputs)), np.full(3, most)))
+    few = replace(few, classes=digits.classes[:2])
+    document = search.judge(context("coarse", data=few), [trial(0, curves=curves)])
+    assert "val_balanced_accuracy" not in document.message, (
+        "of no help to two classes of three rows"
+    )
+    assert "more validation rows (data.split.validation)" in document.message
+
+
 # --- when it is enough
 
 
@@ -117,6 +135,9 @@ def test_refining_ends_where_nothing_is_gained_and_no_edge_flagged(
     rounds = rounds_with(following=1.0)
     more = context("refine", "search.refine.rounds=5", rounds=rounds)
     assert search.due(more)[0] == ("refine-2" if goes_on else None)
+    if gain == 0.005 and not goes_on:
+        quiet = "no wider range would help" if strengths else "no edge is flagged"
+        assert search.due(more)[1].startswith(quiet)
     stuck = context("refine", "search.refine.rounds=5", rounds=rounds_with(following=1e-1))
     assert search.due(stuck)[0] == ("refine-2" if gain == 0.1 else None), "no range to go on in"
     assert search.due(context("refine", "search.refine.rounds=1", rounds=rounds))[0] is None

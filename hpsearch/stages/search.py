@@ -149,6 +149,8 @@ def _conclude(
         f"best {accuracy:.1%} on {rows} validation rows;"
         f" answering without the input gives {baseline:.1%}"
     )
+    if not needed < 1:
+        return Verdict.FAIL, f"{said}: {_hopeless(context)}"
     if not accuracy > needed:
         return Verdict.FAIL, f"{said}: no trial beats that by three standard errors"
     diverged = sum(result.status is Status.DIVERGED for result in done)
@@ -158,6 +160,14 @@ def _conclude(
     if failed := [result for result in done if result.status is Status.FAILED]:
         return Verdict.WARN, f"{said}; {_failed(context, failed)}"
     return Verdict.PASS, said
+
+
+def _hopeless(context: Context) -> str:
+    """What to do where not even an accuracy of 100 % would beat the baseline by enough."""
+    fix, chance = "more validation rows (data.split.validation)", 1 / context.data.n_classes
+    if chance + 3 * standard_error(chance, len(context.data.validation.y)) < 1:
+        fix = f"search.metric: val_balanced_accuracy, or {fix}"
+    return f"too close for any trial to beat it by three standard errors; {fix}"
 
 
 def _lost(context: Context, done: Sequence[TrialResult]) -> str:
@@ -225,7 +235,9 @@ def due(context: Context) -> tuple[str | None, str]:
         error, gain = standard_error(after, len(context.data.validation.y)), after - earlier
         if gain < error:
             less = f"gained {gain:.3f}, less than the standard error {error:.3f}"
-            return None, f"no edge is flagged, and the last round {less}"
+            edges = any(edge.strength in FLAGGED for edge in last.document.edges)
+            quiet = "no wider range would help" if edges else "no edge is flagged"
+            return None, f"{quiet}, and the last round {less}"
         return following, f"the last round gained {gain:.3f}, more than the standard error"
     return following, "there is no earlier round to compare the last one with"
 
