@@ -220,7 +220,8 @@ def train(
         closeup = train_one(runner, trial=trial, epochs=epochs, say=teller(options))
     emit(options, closeup.to_json(), closeup.view())
     verdict = Verdict.FAIL if closeup.diverged else Verdict.PASS
-    finish(session, verdict, "train" if closeup.diverged else "report")
+    following = "report" if session.store.config.exists() else "data"
+    finish(session, verdict, "train" if closeup.diverged else following)
 
 
 @app.command("report")

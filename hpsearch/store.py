@@ -271,5 +271,6 @@ def open_run(root: Path, name: str) -> RunStore:
     store = RunStore(root, name)
     if not store.config.exists():
         names = ", ".join(run.name for run in runs(root)) or "none yet"
-        raise UsageError(f"{store.folder}: no such run; runs in {root}: {names}")
+        what = "no stage has run there yet" if store.folder.exists() else "no such run"
+        raise UsageError(f"{store.folder}: {what}; runs in {root}: {names}")
     return store

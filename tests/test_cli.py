@@ -153,6 +153,9 @@ def test_refine_without_coarse_searches_the_configs_space_and_says_so(shell, sma
 def test_train_watches_the_configured_model_and_a_trial(shell, small):
     result = shell("train", small, "--epochs", "3")
     assert result.exit_code == 0 and result.stderr.count("\n    ") >= 3
+    assert "next: hpsearch data" in result.stderr, "there is nothing to report yet"
+    assert "no stage has run there yet" in shell("report", small).stderr
+    assert "no such run" in shell("report", small, "--run", "other").stderr
     assert Path("runs/small/models/train.npz").exists()
     document = json.loads(shell("search", small, "--json").stdout)
     best = document["best"]
