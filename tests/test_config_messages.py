@@ -93,6 +93,10 @@ FAULTS = {
 SPACE_FAULTS = {
     "^learnig_rate: {uniform: [1, 2]}": 'unknown key "learnig_rate": did you mean '
     f'"learning_rate"? (allowed: {SPACE})',
+    "^train.momentum: {uniform: [0, 0.5]}": 'unknown key "train.momentum": did you mean '
+    f'"momentum"? (allowed: {SPACE})',
+    "^epochs: {choice: [5, 9]}": '"epochs" cannot be searched: it is search.coarse.epochs and '
+    "refine.epochs",
     "momentum: ^0.5": f"momentum: {ONE_KIND}, got 0.5",
     "momentum: ^{unifrom: [0, 1]}": 'momentum: unknown distribution "unifrom": did you mean '
     f'"uniform"? {KIND_LIST}',

@@ -150,6 +150,11 @@ def _line(fault: Fault, written: Written) -> str:
 def _unknown_key(path: KeyPath) -> str:
     around, key = path[:-1], str(path[-1])
     allowed, meant = keys_of(around), key_meant(key, around)
+    if around == ("search", "space"):
+        bare = key.removeprefix("train.").removeprefix("model.")
+        if bare == "epochs":
+            return f"{shown(key)} cannot be searched: it is search.coarse.epochs and refine.epochs"
+        meant = bare if bare in allowed else meant
     hint = f': did you mean "{meant}"?' if meant else ""
     return f"unknown key {shown(key)}{hint}" + (
         f" (allowed: {', '.join(allowed)})" if allowed else ""
