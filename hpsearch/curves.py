@@ -180,7 +180,7 @@ RULES = (
     Rule(loss_rises, "look for a bug: the training loss rises though the updates are small"),
     Rule(too_short, "train for more epochs before judging it"),
     Rule(overfitting, "more weight decay, more data, or train.patience"),
-    Rule(still_improving, "train longer; with more train.patience where that stopped it"),
+    Rule(still_improving, "train longer, or with more train.patience if that stopped it"),
     Rule(saturated_early, "fewer epochs, a smaller learning rate, or more weight decay"),
     Rule(underfitting, "more hidden units, less weight decay"),
     Rule(noisy_end, "larger minibatches, or a schedule that lowers the learning rate"),

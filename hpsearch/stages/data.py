@@ -96,7 +96,12 @@ def feature_scale(context: Context) -> Check:
             " neither in [-1, 1] nor standardised"
         )
         return say(WARN, ratio, limit, message, fix)
-    return say(PASS, ratio, limit, f"sd of the inputs {varying.min():.3g} to {varying.max():.3g}")
+    span = _span(f"{varying.min():.3g}", f"{varying.max():.3g}")
+    return say(PASS, ratio, limit, f"sd of the inputs {span}")
+
+
+def _span(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
 
 
 def constant_features(context: Context) -> Check:
@@ -137,10 +142,8 @@ def labels(context: Context) -> Check:
     if twins := _spelt_alike(data.classes):
         return say(WARN, message=f"classes that differ in case or spaces alone: {twins}",
                    fix="spell them alike, if they are one")  # fmt: skip
-    return say(
-        PASS,
-        message=f"{data.n_classes} classes, {counts.min()} to {counts.max()} training rows each",
-    )
+    span = _span(str(counts.min()), str(counts.max()))
+    return say(PASS, message=f"{data.n_classes} classes, {span} training rows each")
 
 
 def _spelt_alike(classes: Sequence[str]) -> str:

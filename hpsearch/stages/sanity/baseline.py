@@ -89,7 +89,9 @@ def zero_input_baseline(context: Context, done: Sequence[TrialResult]) -> Check:
     steps = context.config.sanity.baseline_iterations * (PATIENCE if longer else 1)
     real, zero, helps = _compare(context, done, LONGER if longer else 0)
     say = partial(Check, "zero-input-baseline")
-    fix = "scale the inputs (data.preprocess.scale: standard), or another model.init"
+    fix = "what the checks above name; else another model.init, or fewer layers"
+    if context.config.data.preprocess.scale != "standard":
+        fix = "scale the inputs (data.preprocess.scale: standard), or another model.init"
     if real is None or zero is None:
         return say(FAIL, None, None, "training diverges at every learning rate", fix)
     message = (
