@@ -58,7 +58,7 @@ CONFIGS = {
     }),
     "train": st.fixed_dictionaries({}, optional={
         "learning_rate": rates | st.integers(1, 9), "momentum": st.floats(0, 1, exclude_max=True),
-        "epsilon": st.floats(1e-300, 1e30),
+        "epsilon": st.floats(1e-30, 1e30),
     }),
     "sweep": st.fixed_dictionaries({"learning_rates": st.lists(rates, min_size=1, max_size=9)}),
     "search": st.fixed_dictionaries({
