@@ -1,6 +1,7 @@
 """`hpsearch search --dry-run`: the trials that would be trained, and how long it would take."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,56 +22,88 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """The trials still to be trained and an estimate of the time, from a few timed steps."""
+    """The trials still to be trained, and an estimate of what they cost, from a few timed steps.
+
+    `specs` are those whose hparams are known, `trials` counts all; steps, epochs and seconds are
+    those of all. `remark` says why there are not as many as were asked for, if so.
+    """
 
     stage: str
     specs: list[TrialSpec]
+    trials: int
     trial_steps: int
+    trial_epochs: int
     seconds: float
+    remark: str = ""
 
     def to_json(self) -> dict[str, Any]:
         trials = [{"trial": s.id, "hparams": dict(s.hparams)} for s in self.specs]
-        head = {"stage": self.stage, "trials": trials, "trial_steps": self.trial_steps}
-        return {**head, "estimated_seconds": round(self.seconds, 2)}
+        return {
+            "stage": self.stage, "trials": trials, "trials_to_train": self.trials,
+            "trial_steps": self.trial_steps, "trial_epochs": self.trial_epochs,
+            "estimated_seconds": round(self.seconds, 2), "remark": self.remark,
+        }  # fmt: skip
 
     def view(self) -> RenderableType:
         if not self.specs:
             return Text(f"{self.stage}: all its trials are done, none is left to train")
         table = Table(box=None, pad_edge=False)
-        names = list(self.specs[0].hparams)
+        names = list(dict.fromkeys(name for spec in self.specs for name in spec.hparams))
         for column in ("trial", *names):
             table.add_column(column, justify="right")
         for spec in self.specs[:SHOWN]:
-            table.add_row(str(spec.id), *(Text(_short(spec.hparams[n])) for n in names))
-        rest = len(self.specs) - SHOWN
-        more = [Text(f"... and {rest} more", style="dim")] if rest > 0 else []
-        head = Text(f"{self.stage}: {len(self.specs)} trials to train, about {self.seconds:.0f} s")
+            table.add_row(str(spec.id), *(Text(_short(spec.hparams.get(n))) for n in names))
+        more = [Text(line, style="dim") for line in self._more()]
+        cost = f"{self.trial_epochs} trial-epochs, about {self.seconds:.0f} s"
+        head = Text(f"{self.stage}: {self.trials} trials to train, {cost}")
         return Group(head, table, *more)
+
+    def _more(self) -> Iterator[str]:
+        """What the table does not show, and why."""
+        rest, later = len(self.specs) - SHOWN, self.trials - len(self.specs)
+        if rest > 0:
+            yield f"... and {rest} more"
+        if later:
+            yield f"... and {later} that depend on what these show (search.sampler: tpe)"
+        if self.remark:
+            yield self.remark
 
 
 def _short(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, tuple):
         return "-".join(map(str, value))
     return f"{value:.3e}" if isinstance(value, float) else str(value)
 
 
 def rehearse(runner: Runner, name: str) -> Rehearsal:
-    """Plans the stage and times a few steps of its first cohort; writes nothing."""
+    """Plans the stage and estimates its cost; writes nothing."""
     context = runner.context(name)
     if context.opened and not runner.store.results(name):
         context = replace(context, opened=None)
-    done = {result.id for result in runner.store.results(name)}
-    specs = [spec for spec in search.plan(context, []) if spec.id not in done]
-    steps = sum(spec.steps(len(runner.data.train)) for spec in specs)
+    done, drawing = runner.store.results(name), search.drawing_of(context)
+    specs = search.plan(context, done)
     if not specs:
-        return Rehearsal(name, [], 0, 0.0)
+        return Rehearsal(name, [], 0, 0, 0, 0.0, drawing.remark)
+    trials = drawing.total - sum(result.id < drawing.total for result in done)
+    more = trials / len(specs)
+    steps = sum(spec.steps(len(runner.data.train)) for spec in specs)
+    epochs = sum(spec.budget.epochs for spec in specs)
+    return Rehearsal(
+        name, specs, trials, round(steps * more), round(epochs * more),
+        _seconds(runner, specs) * more, drawing.remark,
+    )  # fmt: skip
+
+
+def _seconds(runner: Runner, specs: Sequence[TrialSpec]) -> float:
+    """How long these trials will take, from a few timed steps of the first cohort."""
     tasks = cohort.tasks(specs, jobs=runner.jobs)
     first, all_costs = tasks[0], sum(task.cost for task in tasks)
     first_steps = sum(spec.steps(len(runner.data.train)) for spec in first.specs)
     each = _seconds_per_trial_step(runner, first)
     at_once = min(runner.jobs, usable_cores(), len(tasks))
-    seconds = each * first_steps * all_costs / first.cost / at_once
-    return Rehearsal(name, specs, steps, seconds)
+    return each * first_steps * all_costs / first.cost / at_once
 
 
 def _seconds_per_trial_step(runner: Runner, task: cohort.Task) -> float:

@@ -109,7 +109,7 @@ class Runner:
         context, done = self._open(name), self.store.results(name)
         opened = context.opened
         assert opened is not None
-        trials, _, _ = search.budget_of(context)
+        trials = search.drawing_of(context).total
         if opened.verdict and len(done) >= trials and not self.force:
             self.view.say(f"{name}: all {opened.trials} trials are done")
             self._derive(opened, done)
@@ -136,10 +136,13 @@ class Runner:
         """The search stage to run next, or None where the rule says stop; and why."""
         for name in self.store.search_stages():
             opened = self.store.search_document(name)
-            wanted = search.budget_of(Context(self.config, self.data, name))[0]
-            if opened and (opened.verdict is None or self.store.finished(name) < wanted):
+            begun = Context(self.config, self.data, name, opened=opened)
+            if opened and (opened.verdict is None or self._lacks(begun)):
                 return name, "it was begun and not finished"
         return search.due(self.context("refine"))
+
+    def _lacks(self, context: Context) -> bool:
+        return self.store.finished(context.stage) < search.drawing_of(context).total
 
     def refine_without_coarse(self) -> str:
         """The round that `--stage refine` starts where no coarse search is finished."""

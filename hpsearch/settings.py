@@ -53,6 +53,8 @@ def search_settings(
     }  # fmt: skip
     name = "search.coarse" if stage == "coarse" else "search.refine"
     own = {f"{name}.epochs": part.epochs, "seed": config.seed, "data": data.fingerprint}
+    if config.search.sampler == "grid":  # whose points depend on how many there are
+        own[f"{name}.trials"] = part.trials
     return {**used, **own, "search.metric": config.search.metric,
             "search.sampler": config.search.sampler}  # fmt: skip
 

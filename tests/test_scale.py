@@ -18,6 +18,7 @@ from hpsearch.atomic import _beside, write_atomically
 from hpsearch.cli import app
 from hpsearch.errors import HostError
 from hpsearch.search import samplers
+from hpsearch.search.samplers import independent
 from hpsearch.stages import search
 from hpsearch.store import RunStore
 from hpsearch.trial import Curves, TrialResult
@@ -243,17 +244,17 @@ def test_a_file_that_changed_or_went_is_noticed_at_the_next_look(tmp_path):
 def test_streams_are_numpys_own(seed):
     """However they are made: another way would draw other trials."""
     for name in ("learning_rate", "weight_decay", "é"):
-        words = samplers._digest(name)
+        words = independent.digest(name)
         digest = sum(word << 32 * place for place, word in enumerate(words))
         expected = np.random.default_rng([seed, 2, digest])
-        assert samplers._stream(seed, name).bit_generator.state == expected.bit_generator.state
+        assert independent.stream(seed, name).bit_generator.state == expected.bit_generator.state
 
 
 def test_a_plan_draws_only_what_is_not_done(tmp_path, monkeypatch):
     work, drawn = runner(tmp_path / "runs"), []
-    sampler = samplers.SAMPLERS["random"]
+    sampler = samplers.POINTS["random"]
     monkeypatch.setitem(
-        samplers.SAMPLERS, "random", lambda space, seed: drawn.append(seed) or sampler(space, seed)
+        samplers.POINTS, "random", lambda space, at: drawn.append(at) or sampler(space, at)
     )
     whole = search.plan(work.context("coarse"), [])
     assert len(drawn) == len(whole) == 9

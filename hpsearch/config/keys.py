@@ -24,7 +24,11 @@ LEVELS: dict[KeyPath, tuple[str, ...]] = {
 
 def keys_of(path: KeyPath) -> tuple[str, ...]:
     """The keys that the mapping at `path` may have."""
-    return LEVELS.get(path, tuple(ZeroOr.model_fields) if path[:2] == ("search", "space") else ())
+    if path in LEVELS:
+        return LEVELS[path]
+    if path[:2] != ("search", "space"):
+        return ()
+    return tuple(SEARCHABLE if path[3:] == ("when",) else ZeroOr.model_fields)
 
 
 def key_meant(word: str, level: KeyPath) -> str | None:

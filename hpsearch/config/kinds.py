@@ -20,6 +20,7 @@ from hpsearch.nn.losses import LOSSES
 from hpsearch.nn.normalization import NORMALIZATIONS
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
+from hpsearch.search.samplers import SAMPLERS
 
 
 def rule(sentence: str) -> WrapValidator:
@@ -93,4 +94,5 @@ Init = Annotated[str, *one_of(["auto", *INITIALIZERS])]
 Loss = Annotated[str, *one_of(LOSSES)]
 Normalization = Annotated[str, *one_of(["none", *NORMALIZATIONS])]
 Optimizer = Annotated[str, *one_of(OPTIMIZERS)]
+Sampler = Annotated[str, *one_of(SAMPLERS)]
 Schedule = Annotated[str, *one_of(SCHEDULES)]

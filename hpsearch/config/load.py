@@ -10,7 +10,12 @@ from hpsearch.config.dump import dump
 from hpsearch.config.find import Found, bundled, find, runs
 from hpsearch.config.messages import Fault, faults_of, report
 from hpsearch.config.schema import Config
-from hpsearch.config.searchable import space_faults, unread_faults, values_of
+from hpsearch.config.searchable import (
+    condition_faults,
+    space_faults,
+    unread_faults,
+    values_of,
+)
 from hpsearch.config.written import Override, Written
 from hpsearch.config.yaml12 import KeyPath
 from hpsearch.errors import ConfigError
@@ -63,6 +68,7 @@ def _ignored(config: Config, written: Written) -> Iterator[Fault]:
     for key in ("target", "drop"):
         if config.data.source != "csv" and data.get(key):
             yield Fault(("data", key), f"is read by source csv alone, not by {config.data.source}")
+    yield from condition_faults(config)
     yield from unread_faults(config)
 
 

@@ -13,7 +13,7 @@ from hpsearch.config.keys import key_meant, keys_of
 from hpsearch.config.suggest import did_you_mean
 from hpsearch.config.written import Written
 from hpsearch.config.yaml12 import KeyPath
-from hpsearch.search.space import KINDS
+from hpsearch.search.space import KINDS, kind_named
 
 MOST = 50  # lines of one report
 WIDTH = 60  # characters of a value that is shown
@@ -127,8 +127,8 @@ def _one_of(allowed: Sequence[str], value: object) -> str:
 
 def _distribution(value: object) -> str:
     kinds = ", ".join(KINDS)
-    if isinstance(value, dict) and len(value) == 1 and not value.keys() & KINDS.keys():
-        (name,) = value
+    name = kind_named(value)
+    if name is not None and name not in KINDS:
         return f"unknown distribution {shown(name)}{did_you_mean(name, KINDS)} (allowed: {kinds})"
     example = "for example {log_uniform: [1e-4, 1]}"
     return f"must be one distribution ({kinds}), {example}, got {shown(value)}"

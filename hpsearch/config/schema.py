@@ -23,6 +23,7 @@ from hpsearch.config.kinds import (
     Place,
     Rate,
     Round,
+    Sampler,
     Schedule,
     Shares,
     SharesOrNone,
@@ -173,7 +174,9 @@ class Search(Section):
     metric: Literal["val_accuracy", "val_loss", "val_balanced_accuracy"] = key(
         "val_accuracy", "what decides which trial is best"
     )
-    sampler: Literal["random"] = key("random", "how trials are drawn from the space")
+    sampler: Sampler = key(
+        "random", "how trials are drawn from the space; tpe learns from earlier ones, by Optuna"
+    )
     round: Round = key("coarse", "the stage that space is meant for")
     space: dict[str, Distribution] = key({}, "what is searched: any key of model or train")
     coarse: Coarse = Coarse()

@@ -1,4 +1,6 @@
-"""What the space may search: keys of model and train, over values that those keys may have."""
+"""What the space may search: keys of model and train, over values that those keys may have, and
+under conditions that can hold.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
@@ -12,10 +14,11 @@ from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.losses import LOSSES
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
-from hpsearch.search.space import RANGES, Choice, Distribution, Space
+from hpsearch.search.conditions import alike, cycle
+from hpsearch.search.space import RANGES, Choice, Distribution, Space, ZeroOrLogUniform, kind_named
 
 _DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
-_WHOLE = {next(iter(kind.model_fields)): kind.integer for kind in RANGES}
+_WHOLE = {kind.name(): kind.integer for kind in RANGES}
 _SPACE = ("search", "space")
 _MISFITS = {
     "int_type": "must be a whole number: use int_uniform, int_log_uniform or choice",
@@ -49,6 +52,43 @@ def space_faults(space: Any) -> Iterator[Fault]:
             yield Fault((*_SPACE, key))
         elif _is_distribution(written):
             yield from _refused(key, written)
+            yield from _refused_conditions(key, written.get("when", {}))
+
+
+def condition_faults(config: Config) -> Iterator[Fault]:
+    """Conditions that wait for one another, or that no trial of this search fulfils."""
+    space = config.search.space
+    if names := cycle(space):
+        circle = " -> ".join(names)
+        yield Fault((*_SPACE, names[0], "when"), f"the conditions go in a circle: {circle}")
+        return
+    set_ = {**vars(config.model), **vars(config.train)}
+    for key, kind in space.items():
+        for asked, values in (kind.when or {}).items():
+            if asked in space and not any(_may_be(space[asked], v, set_[asked]) for v in values):
+                rule = f"never holds: {asked} is {_possible(space[asked])}"
+                yield Fault((*_SPACE, key, "when", asked), rule)
+
+
+def _may_be(kind: Distribution, value: Any, configured: Any) -> bool:
+    """Whether a trial may have this value: drawn, or configured where the key has a condition."""
+    if kind.when and alike(configured, value):
+        return True
+    if kind.values is not None:
+        return any(alike(one, value) for one in kind.values)
+    if isinstance(kind, Choice) or not isinstance(value, int | float):
+        return False
+    if value == 0 and isinstance(kind, ZeroOrLogUniform):
+        return kind.zero_or_log_uniform.zero > 0
+    low, high = kind.bounds
+    return kind.integer and low <= value <= high
+
+
+def _possible(kind: Distribution) -> str:
+    if isinstance(kind, Choice):
+        return "one of " + ", ".join(map(str, kind.choice)) + " in this space"
+    low, high = kind.bounds
+    return f"drawn from {low:g} .. {high:g}; ask for single values, of a key with choice"
 
 
 def unread_faults(config: Config) -> Iterator[Fault]:
@@ -59,10 +99,12 @@ def unread_faults(config: Config) -> Iterator[Fault]:
         used = _choices(space, kind) or [set_[kind]]
         if kind == "schedule" and kind not in space:
             used = [part.schedule or set_[kind] for part in (search.coarse, search.refine)]
-        names = ", ".join(dict.fromkeys(map(str, used)))
         section = "model" if kind == "activation" else "train"
         for key in space:
-            if key in reads(table) - reads(table, used):
+            asked = (space[key].when or {}).get(kind)
+            own = used if asked is None else [name for name in asked if name in used]
+            if own and key in reads(table) - reads(table, own):
+                names = ", ".join(dict.fromkeys(map(str, own)))
                 rule = f"is read by no {kind} of this search ({names}): set {section}.{kind}"
                 yield Fault((*_SPACE, key), rule)
 
@@ -97,7 +139,7 @@ def _is_distribution(written: Any) -> bool:
 
 def _refused(key: str, written: dict[str, Any]) -> Iterator[Fault]:
     """The values that `key` refuses; only the first where the kind of distribution is wrong."""
-    ((kind, _),) = written.items()
+    kind = str(kind_named(written))
     for path, value in _values(kind, written[kind]):
         error = _error(key, float(value) if _WHOLE.get(kind) is False else value)
         if error and kind in _WHOLE and (misfit := _MISFITS.get(error.errors()[0]["type"])):
@@ -105,6 +147,19 @@ def _refused(key: str, written: dict[str, Any]) -> Iterator[Fault]:
             return
         if error:
             yield Fault((*_SPACE, key, *path), sentence(error.errors()[0], value))
+
+
+def _refused_conditions(key: str, when: dict[str, Any]) -> Iterator[Fault]:
+    """Keys that no condition can ask for, and values that they never have."""
+    for asked, values in when.items():
+        path = (*_SPACE, key, "when", asked)
+        if asked not in SEARCHABLE:
+            yield Fault(path)
+            continue
+        listed = isinstance(values, list)
+        for index, value in enumerate(values if listed else [values]):
+            if error := _error(asked, value):
+                yield Fault((*path, index) if listed else path, sentence(error.errors()[0], value))
 
 
 def _values(kind: str, body: Any) -> Iterator[tuple[KeyPath, Any]]:

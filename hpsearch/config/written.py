@@ -89,6 +89,8 @@ class Written:
         for part in loc:
             if _holds(self.get(path), part):
                 path = (*path, part)
+            elif path and isinstance(part, str) and _holds(self.get(path[:-1]), part):
+                path = (*path[:-1], part)  # the last part was a branch with the name of a key
         return path
 
 

@@ -164,7 +164,7 @@ def _space_row(
     low, high = _bounds(kind)
     next_low, next_high = _bounds(following)
     return {
-        "hparam": name, "kind": next(iter(type(kind).model_fields)), "low": low, "high": high,
+        "hparam": name, "kind": kind.name(), "low": low, "high": high,
         "values": list(kind.choice) if isinstance(kind, Choice) else None,
         "best": tried[0] if tried else None, "position": places[0] if places else math.nan,
         "top": [place for place in places if math.isfinite(place)],

@@ -78,6 +78,5 @@ def _decade(kind: Range) -> float:
 
 
 def _value(kind: Range, scaled: float) -> float:
-    """From the scale, to three digits: nobody reads more in a bound."""
-    value = kind.from_scale(scaled)
-    return value if kind.integer else float(f"{value:.3g}")
+    """From the scale, to three digits."""
+    return kind.rounded(kind.from_scale(scaled))

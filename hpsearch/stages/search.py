@@ -8,9 +8,10 @@ from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.curves import tally
 from hpsearch.errors import GateError
-from hpsearch.search.samplers import SAMPLERS
+from hpsearch.search.conditions import applying
 from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
-from hpsearch.stages.context import Context, Stage, majority, seed
+from hpsearch.stages.context import Context, Stage, majority
+from hpsearch.stages.drawing import Drawing
 from hpsearch.stages.zooming import find_edges, next_space
 from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, ranking, standard_error
 from hpsearch.verdict import Edge, SearchDocument, Verdict
@@ -46,28 +47,30 @@ def _sweep_range(context: Context) -> tuple[float, float]:
 
 
 def budget_of(context: Context) -> tuple[int, int, str]:
-    """Trials, epochs and schedule of this stage."""
+    """The trials asked for, epochs and schedule of this stage."""
     search, train = context.config.search, context.config.train
     part = search.coarse if context.stage == "coarse" else search.refine
     return part.trials, part.epochs, part.schedule or train.schedule
 
 
 def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
-    """The stage's trials that are not done; each a function of (run seed, stage, id) alone."""
-    space, sampler = space_of(context), SAMPLERS[context.config.search.sampler]
+    """The stage's trials that are not done, or those that can be told already; each a function of
+    (run seed, stage, id), and with tpe of the results before its batch.
+    """
+    return [spec_of(context, n, hparams) for n, hparams in drawing_of(context).missing(done)]
+
+
+def drawing_of(context: Context) -> Drawing:
+    """Which hparams the stage's trials have, and how many trials it has."""
     carried = context.opened.carried if context.opened else _carried(context)
-    trials = max(len(carried), budget_of(context)[0])
-    known = {result.id for result in done}
-    drawn = (
-        (n, carried[n] if n < len(carried) else sampler(space, _seed(context, n)))
-        for n in range(trials)
-        if n not in known
-    )
-    return [spec_of(context, n, hparams) for n, hparams in drawn]
+    asked = budget_of(context)[0]
+    return Drawing(context, space_of(context), carried, asked, _settings(context))
 
 
-def _seed(context: Context, number: int) -> int:
-    return seed(context.config.seed, context.stage, number)
+def _settings(context: Context) -> dict[str, Any]:
+    """What the config says of every key of a trial of this stage."""
+    config, (_, _, schedule) = context.config, budget_of(context)
+    return {**vars(config.model), **vars(config.train), "schedule": schedule}
 
 
 def spec_of(context: Context, number: int, hparams: Mapping[str, Any]) -> TrialSpec:
@@ -82,25 +85,30 @@ def _carried(context: Context) -> list[dict[str, Any]]:
     if context.stage == "coarse" or not context.rounds:
         return []
     space, trials = space_of(context), budget_of(context)[0]
-    best = [r for r in ranking(context.rounds[-1].results) if _inside(r, space)]
+    settings = _settings(context)
+    best = [r for r in ranking(context.rounds[-1].results) if _inside(r, space, settings)]
     return [dict(r.hparams) for r in best[: min(CARRIED, trials // 10)]]
 
 
-def _inside(result: TrialResult, space: Space) -> bool:
-    if set(result.hparams) != set(space):
+def _inside(result: TrialResult, space: Space, settings: Mapping[str, Any]) -> bool:
+    values = dict.fromkeys(space, 0) | dict(result.hparams)
+    if values.keys() != space.keys() or applying(space, values, settings) != result.hparams:
         return False
+    ranges = {n: kind for n, kind in space.items() if not isinstance(kind, Choice)}
     return all(
-        isinstance(kind, Choice) or 0 <= kind.position(result.number(name)) <= 1
-        for name, kind in space.items()
+        0 <= kind.position(result.number(name)) <= 1
+        for name, kind in ranges.items()
+        if name in result.hparams
     )
 
 
 def opening(context: Context, settings: dict[str, Any]) -> SearchDocument:
     """The stage's document before its first trial: the space it will keep to."""
-    trials, epochs, _ = budget_of(context)
+    _, epochs, _ = budget_of(context)
     search = context.config.search
     return SearchDocument(
-        context.stage, None, trials, space=write_space(space_of(context)), sampler=search.sampler,
+        context.stage, None, drawing_of(context).total,
+        space=write_space(space_of(context)), sampler=search.sampler,
         metric=search.metric, epochs=epochs, settings=settings, carried=_carried(context),
     )  # fmt: skip
 
@@ -112,17 +120,18 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
     following, reasons = next_space(context, space, done, best, edges) if best else (space, {})
     edges = [replace(e, next=getattr(following[e.hparam], "bounds", None)) for e in edges]
     counts = {str(status): sum(r.status is status for r in done) for status in Status}
-    trials, epochs, _ = budget_of(context)
-    verdict, message = _conclude(context, best, done)
+    _, epochs, _ = budget_of(context)
+    drawing, (verdict, message) = drawing_of(context), _conclude(context, best, done)
     if verdict is Verdict.PASS and any(edge.strength in FLAGGED for edge in edges):
         verdict = Verdict.WARN
     search = context.config.search
     return SearchDocument(
-        stage=context.stage, verdict=verdict, trials=max(trials, len(done)),
+        stage=context.stage, verdict=verdict, trials=max(drawing.total, len(done)),
         completed=counts["done"], diverged=counts["diverged"], pruned=counts["pruned"],
         failed=counts["failed"], best=best[0].described if best else None, edges=tuple(edges),
         next_space=write_space(following), next_command="hpsearch search --stage refine",
-        message=message, reasons=reasons, space=write_space(space), sampler=search.sampler,
+        message="; ".join(filter(None, (message, drawing.remark))), reasons=reasons,
+        space=write_space(space), sampler=search.sampler,
         metric=search.metric, epochs=epochs, baseline=_baseline(context),
         settings=context.opened.settings if context.opened else {},
         carried=context.opened.carried if context.opened else (), verdicts=tally(done),

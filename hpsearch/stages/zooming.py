@@ -28,7 +28,7 @@ def find_edges(
     """The hparams whose best value lies at a bound, and what that means."""
     edges = []
     for name, kind in space.items():
-        at = best_on_edge(kind, best[0].hparams[name])
+        at = best_on_edge(kind, best[0].hparams[name]) if name in best[0].hparams else None
         if at:
             edges.append(_edge(context, name, kind, at, done=done, best=best))
     return edges
@@ -49,7 +49,7 @@ def _edge(
     if isinstance(kind, Choice):
         text = f"{name}: the best value, {value}, is the {at.side}est of the list: offer more"
         return Edge(name, at.side, "warn", at.position, evidence, text)
-    top = [r.number(name) for r in best[:TOP]]
+    top = [r.number(name) for r in best if name in r.hparams][:TOP]
     evidence["crowding"] = crowding(kind, top, at.side)
     low, high = kind.bounds
     unit = "decades" if kind.log else "of the range's unit"
@@ -157,10 +157,12 @@ def _next_range(
 ) -> tuple[Distribution, str]:  # fmt: skip
     if isinstance(kind, Choice):
         return kind, "a list stays as it is"
-    values = [r.number(name) for r in top]
+    values = [r.number(name) for r in top if name in r.hparams]
+    if not values:
+        return kind, "it stays as it is: none of the best trials has it"
     narrowed = narrow(kind, values, whole_decades=context.stage == "coarse")
     where = f"{min(values):.3g} .. {max(values):.3g}"
-    reason = f"the {len(top)} best of the {context.stage} trials lie in {where}"
+    reason = f"the {len(values)} best of the {context.stage} trials lie in {where}"
     for edge in edges:
         if edge.hparam == name and edge.strength == "warn":
             side: Side = "high" if edge.side == "high" else "low"
