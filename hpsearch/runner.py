@@ -24,6 +24,7 @@ from hpsearch.data.sharing import mapped_files
 from hpsearch.dispatch import Dispatch
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.nn.folding import fold
+from hpsearch.search.samplers import tpe
 from hpsearch.settings import (
     check_settings,
     differences,
@@ -155,7 +156,11 @@ class Runner:
         return "refine-1"
 
     def verify(self) -> None:
-        """Raises ConfigError if finished trials would come out different with this config."""
+        """Raises ConfigError if finished trials would come out different with this config, or if
+        the sampler is not there.
+        """
+        if self.config.search.sampler == "tpe":
+            tpe.require()
         changed = self.contradictions()
         if changed:
             raise ConfigError(

@@ -42,6 +42,9 @@ SPACES = {
         st.integers(1, 99) | st.lists(st.integers(1, 99), max_size=4), min_size=1
     ).map(lambda items: {"choice": items}),
     "activation": st.just({"choice": ["relu", "tanh"]}),
+    "momentum": st.sampled_from(["momentum", ["sgd", "momentum"]]).map(
+        lambda names: {"one_minus_log_uniform": [0.5, 0.999], "when": {"optimizer": names}}
+    ),
 }
 shares = st.none() | st.integers(1, 10**9) | st.floats(0.001, 0.999)
 CONFIGS = {

@@ -1,16 +1,21 @@
 """The samplers, all of them: what they draw, where it lies, and that nothing else decides it."""
 
+import io
 import math
+import sys
 import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
+from test_runner import contents, runner
 from test_search import SPACES
 from test_stages import config, result
 
 from hpsearch.config.schema import SEARCHABLE
 from hpsearch.errors import ConfigError
+from hpsearch.rehearsal import rehearse
 from hpsearch.search.conditions import applying
 from hpsearch.search.samplers import POINTS, SAMPLERS, Place, halton, sobol, tpe
 from hpsearch.search.samplers.grid import grid
@@ -49,6 +54,7 @@ def stub(space, settings, told, *, count, seed):
 def context(request, tmp_path, digits, monkeypatch):
     """A context of a search with each sampler in turn; Optuna is not asked."""
     monkeypatch.setattr(tpe, "propose", stub)
+    monkeypatch.setattr(tpe, "require", lambda: None)
 
     def make(*overrides, stage="coarse", **given):
         chosen = config(tmp_path, f"search.sampler={request.param}", *overrides)
@@ -314,8 +320,60 @@ def test_a_batch_is_told_what_was_before_it_and_in_order(tmp_path, digits, monke
     assert seen[0][1]["seed"] != seen[1][1]["seed"]
 
 
-def test_where_optuna_is_missing_it_is_said_what_to_do(tmp_path, digits, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    chosen = config(tmp_path, MIXED, "search.sampler=tpe", "search.coarse.trials=25")
-    with pytest.raises(ConfigError, match=r"search.sampler: tpe needs Optuna.*hpsearch\[optuna\]"):
-        all_trials(Context(chosen, digits, "coarse"))
+def test_where_optuna_is_missing_it_is_said_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    work = runner(tmp_path, "search.sampler=tpe")
+    for start in (lambda: next(work.run()), lambda: work.search("coarse")):
+        with pytest.raises(ConfigError, match=r"sampler: tpe needs Optuna.*hpsearch\[optuna\]"):
+            start()
+    assert not list(tmp_path.rglob("*.json"))
+
+
+# --- runs
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_run_that_was_cut_off_leaves_the_same_files(sampler, tmp_path, monkeypatch):
+    monkeypatch.setattr(tpe, "propose", stub)
+    monkeypatch.setattr(tpe, "require", lambda: None)
+    given = (MIXED, f"search.sampler={sampler}", "search.coarse={trials: 24, epochs: 1}")
+    whole, cut = (runner(tmp_path / name, *given) for name in ("whole", "cut"))
+    trials = whole.search("coarse").trials
+    assert len(whole.view.trials) == trials > 10
+    cut.search("coarse")
+    for number in (3, *range(12, trials)):
+        cut.store.trial_path("coarse", number).unlink()
+    again = runner(tmp_path / "cut", *given)
+    again.search("coarse")
+    assert len(again.view.trials) == trials - 11
+    assert contents(again.store.folder) == contents(whole.store.folder)
+
+
+@pytest.mark.parametrize("sampler, known", [("tpe", 10), ("sobol", 25)])
+def test_a_rehearsal_knows_all_that_can_be_known(sampler, known, tmp_path, monkeypatch):
+    monkeypatch.setattr(tpe, "propose", stub)
+    monkeypatch.setattr(tpe, "require", lambda: None)
+    given = (MIXED, f"search.sampler={sampler}", "search.coarse={trials: 25, epochs: 2}")
+    work = runner(tmp_path, *given)
+    found = rehearse(work, "coarse")
+    assert (len(found.specs), found.trials, found.trial_epochs) == (known, 25, 50)
+    assert "25 trials to train, 50 trial-epochs" in shown(found) and "momentum" in shown(found)
+    assert ("... and 15 that depend on what these show" in shown(found)) == (sampler == "tpe")
+    work.search("coarse")
+    for number in (3, 12, 20):
+        work.store.trial_path("coarse", number).unlink()
+    left = rehearse(runner(tmp_path, *given), "coarse")
+    assert (left.trials, left.trial_epochs) == (3, 6)
+    assert [s.id for s in left.specs] == ([3] if sampler == "tpe" else [3, 12, 20])
+
+
+def test_a_rehearsal_of_a_finite_space_says_how_many_settings_it_has(tmp_path):
+    found = rehearse(runner(tmp_path, LISTS, "search.coarse={trials: 25, epochs: 2}"), "coarse")
+    assert found.to_json()["trials_to_train"] == len(found.specs) == 6
+    assert "the space has 6 settings, each tried once, not 25" in shown(found)
+
+
+def shown(found):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(found.view())
+    return console.export_text()

@@ -32,7 +32,7 @@ def propose(
     """The hparams of the next trials, the first of them being the same whatever the count.
     ConfigError where Optuna is missing.
     """
-    optuna = _optuna()
+    optuna = require()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=1, constant_liar=True)
@@ -49,7 +49,8 @@ def propose(
         optuna.logging.set_verbosity(verbosity)
 
 
-def _optuna() -> Any:
+def require() -> Any:
+    """Optuna; ConfigError where it is missing."""
     try:
         import optuna
     except ImportError:
