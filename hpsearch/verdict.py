@@ -111,7 +111,8 @@ class SearchDocument:
     distribution as YAML writes it; `reasons` says of each next range why; `settings` is what
     the trials' numbers depend on besides their own hparams; `carried` are the hparams of the
     first trials where they come from the round before; `verdicts` counts the words for the
-    trials' curves.
+    trials' curves; `importance` is every hparam's share, 1 in all; `best_of_n` what searches of
+    n trials would have reached (see `stages.counting`).
     """
 
     stage: str
@@ -135,6 +136,8 @@ class SearchDocument:
     settings: Mapping[str, Any] = field(default_factory=dict)
     carried: Sequence[Mapping[str, Any]] = ()
     verdicts: Mapping[str, int] = field(default_factory=dict)
+    importance: Mapping[str, float] = field(default_factory=dict)
+    best_of_n: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         record = {f.name: plain(getattr(self, f.name)) for f in fields(self)}

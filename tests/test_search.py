@@ -79,8 +79,8 @@ def test_the_lectures_refined_search_has_its_best_rate_on_the_edge():
     assert on_edge.position == pytest.approx(0.976, abs=5e-4)
     assert on_edge.distance == pytest.approx(0.024, abs=5e-4)
     assert best_on_edge(log_range(1e-4, 1), best[2]) is None
-    top = [row[1] for row in sorted(REFINED, reverse=True)[:5]]
-    assert crowding(log_range(1e-4, 1e-3), top, "high") == 2
+    places = [log_range(1e-4, 1e-3).position(row[1]) for row in sorted(REFINED, reverse=True)[:5]]
+    assert crowding(np.array(places), "high") == 2
 
 
 def test_the_lectures_coarse_search_has_no_edge_by_this_rule():

@@ -236,26 +236,41 @@ def lecture_context(tmp_path, digits):
     return Context(chosen, dataset, "coarse")
 
 
-def test_the_lectures_coarse_search_leads_to_its_own_refinement(lecture_context):
+def test_the_lectures_coarse_search_leads_beyond_its_own_refinement(lecture_context):
+    """The trend points up, which the lecture saw one search later."""
     document = search.COARSE.judge(lecture_context, lecture_results(COARSE, "coarse"))
     assert document.next_space == {
-        "learning_rate": {"log_uniform": [1e-4, 1e-3]},
+        "learning_rate": {"log_uniform": [1e-4, 1e-2]},
         "weight_decay": {"log_uniform": [1e-4, 1.0]},
     }  # fmt: skip
-    assert document.best["value"] == 0.482 and document.verdict == "pass"
+    assert [(e.hparam, e.side, e.strength) for e in document.edges] == [
+        ("learning_rate", "high", "warn")
+    ]
+    assert document.edges[0].evidence["trend"] >= 0.99
+    assert not document.edges[0].evidence["best_on_edge"]
+    assert document.best["value"] == 0.482 and document.verdict == "warn"
     assert set(document.reasons) == {"learning_rate", "weight_decay"}
 
 
 def test_the_lectures_refined_search_is_warned_and_widened_upward(lecture_context):
     coarse = lecture_results(COARSE, "coarse")
     document = search.COARSE.judge(lecture_context, coarse)
-    refine = replace(lecture_context, stage="refine-1", rounds=[Round(document, coarse)])
+    theirs = replace(document, next_space={
+        "learning_rate": {"log_uniform": [1e-4, 1e-3]}, "weight_decay": {"log_uniform": [1e-4, 1]}
+    })  # fmt: skip
+    refine = replace(lecture_context, stage="refine-1", rounds=[Round(theirs, coarse)])
     refined = lecture_results(REFINED, "refine-1")
     judged = search.REFINE.judge(refine, refined)
     assert [(e.hparam, e.side, e.strength) for e in judged.edges] == [
-        ("learning_rate", "high", "warn")
+        ("learning_rate", "high", "strong")
     ]
     assert judged.verdict == "warn"
+    assert judged.importance == pytest.approx(
+        {"learning_rate": 0.997, "weight_decay": 0.003}, abs=5e-4
+    )
+    assert judged.next_space["weight_decay"] == {"log_uniform": [1e-4, 1]}
+    assert "does not matter here" in judged.reasons["weight_decay"]
+    assert judged.best_of_n["meter"] == "10 more trials buy about 0.1 points"
     low, high = judged.next_space["learning_rate"]["log_uniform"]
     assert low >= 1e-4 and high == pytest.approx(1e-2)
     assert judged.edges[0].next == (low, high)

@@ -1,7 +1,6 @@
 """The search stages: coarse, then refine as often as its rule asks (CS231n steps 4, 5 and 7)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from hpsearch.config.dump import dump
@@ -10,9 +9,11 @@ from hpsearch.curves import tally
 from hpsearch.errors import GateError
 from hpsearch.search.conditions import applying
 from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
-from hpsearch.stages.context import Context, Stage, majority
+from hpsearch.stages.context import Context, Stage
+from hpsearch.stages.counting import best_of_n
 from hpsearch.stages.drawing import Drawing
-from hpsearch.stages.zooming import find_edges, next_space
+from hpsearch.stages.standing import accuracy_of, baseline_of
+from hpsearch.stages.zooming import zoom
 from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, ranking, standard_error
 from hpsearch.verdict import Edge, SearchDocument, Verdict
 
@@ -116,33 +117,26 @@ def opening(context: Context, settings: dict[str, Any]) -> SearchDocument:
 def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
     """The stage's document: the best trial, the edges, and the next space with its reasons."""
     space, best = space_of(context), ranking(done)
-    edges = find_edges(context, space, done, best) if best else []
-    following, reasons = next_space(context, space, done, best, edges) if best else (space, {})
-    edges = [replace(e, next=getattr(following[e.hparam], "bounds", None)) for e in edges]
+    zoomed = zoom(context, space, done, best)
     counts = {str(status): sum(r.status is status for r in done) for status in Status}
     _, epochs, _ = budget_of(context)
     drawing, (verdict, message) = drawing_of(context), _conclude(context, best, done)
-    if verdict is Verdict.PASS and any(edge.strength in FLAGGED for edge in edges):
+    if verdict is Verdict.PASS and any(edge.strength in FLAGGED for edge in zoomed.edges):
         verdict = Verdict.WARN
     search = context.config.search
     return SearchDocument(
         stage=context.stage, verdict=verdict, trials=max(drawing.total, len(done)),
         completed=counts["done"], diverged=counts["diverged"], pruned=counts["pruned"],
-        failed=counts["failed"], best=best[0].described if best else None, edges=tuple(edges),
-        next_space=write_space(following), next_command="hpsearch search --stage refine",
-        message="; ".join(filter(None, (message, drawing.remark))), reasons=reasons,
-        space=write_space(space), sampler=search.sampler,
-        metric=search.metric, epochs=epochs, baseline=_baseline(context),
+        failed=counts["failed"], best=best[0].described if best else None,
+        edges=tuple(zoomed.edges), next_space=write_space(zoomed.space),
+        next_command="hpsearch search --stage refine",
+        message="; ".join(filter(None, (message, drawing.remark))),
+        reasons=zoomed.reasons, space=write_space(space), sampler=search.sampler,
+        metric=search.metric, epochs=epochs, baseline=baseline_of(context),
         settings=context.opened.settings if context.opened else {},
         carried=context.opened.carried if context.opened else (), verdicts=tally(done),
+        importance=zoomed.importance, best_of_n=best_of_n(best),
     )  # fmt: skip
-
-
-def _baseline(context: Context) -> float:
-    """What needs no learning: the majority class's accuracy, or chance if classes weigh alike."""
-    if context.config.search.metric == "val_balanced_accuracy":
-        return 1 / context.data.n_classes
-    return majority(context.data)
 
 
 def _conclude(
@@ -151,8 +145,8 @@ def _conclude(
     """The verdict without the edges, and why."""
     if not best:
         return Verdict.FAIL, f"none of {len(done)} trials finished: {_lost(context, done)}"
-    accuracy = max(result.at_best(_accuracy(context)) for result in best)
-    baseline, rows = _baseline(context), len(context.data.validation.y)
+    accuracy = max(result.at_best(accuracy_of(context)) for result in best)
+    baseline, rows = baseline_of(context), len(context.data.validation.y)
     needed = baseline + 3 * standard_error(baseline, rows)
     said = (
         f"best {accuracy:.1%} on {rows} validation rows;"
@@ -215,12 +209,6 @@ def _leads_on(edge: Edge, document: SearchDocument) -> bool:
     return edge.next[0] < low if edge.side == "low" else edge.next[1] > high
 
 
-def _accuracy(context: Context) -> str:
-    """The accuracy that goes with the searched metric."""
-    balanced = context.config.search.metric == "val_balanced_accuracy"
-    return "val_balanced_accuracy" if balanced else "val_accuracy"
-
-
 def due(context: Context) -> tuple[str | None, str]:
     """The search stage to run next, or None; and why. `context.rounds` are those judged."""
     refine, judged = context.config.search.refine, [r.document for r in context.rounds]
@@ -240,7 +228,7 @@ def due(context: Context) -> tuple[str | None, str]:
         return following, f"the best {flagged[0].hparam} lay on an edge"
     now, then = ranking(last.results), ranking(before.results) if before else []
     if now and then:
-        after, earlier = (best[0].at_best(_accuracy(context)) for best in (now, then))
+        after, earlier = (best[0].at_best(accuracy_of(context)) for best in (now, then))
         error, gain = standard_error(after, len(context.data.validation.y)), after - earlier
         if gain < error:
             less = f"gained {gain:.3f}, less than the standard error {error:.3f}"
