@@ -23,7 +23,7 @@ test: lint  ## lint, types and the fast tests
 test-all: lint  ## the slow tests too
 	$(BIN)/python -m pytest
 
-test-oracle: $(VENV)/.oracle  ## the numbers against PyTorch, scikit-learn and SciPy
+test-oracle: $(VENV)/.oracle  ## the numbers against PyTorch, scikit-learn, SciPy and Optuna
 	$(BIN)/python -m pytest tests/oracle
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict

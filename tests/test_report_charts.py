@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpsearch.report.charts import BARS, GAP, ruler, sparkline
+from hpsearch.report.charts import BARS, GAP, bar, ruler, sparkline
 from hpsearch.report.grid import Column, cells, fitting
 from hpsearch.report.text import number, numbers, plain
 
@@ -106,3 +106,10 @@ def test_columns_that_fit_are_kept_in_order_of_their_rank(widths, width):
     assert len(shown) == 1 or sum(widths[: len(shown)]) + 2 * (len(shown) - 1) <= width
     if len(shown) < len(columns):
         assert sum(widths[: len(shown) + 1]) + 2 * len(shown) > width
+
+
+@pytest.mark.parametrize(
+    "share, drawn", [(0, ""), (1e-9, "▏"), (0.5, "████"), (0.55, "████▍"), (1, "█" * 8), (9, "█" * 8)]
+)
+def test_a_bar_is_as_long_as_its_share(share, drawn):
+    assert bar(share, 8) == drawn

@@ -135,6 +135,16 @@ def test_facts_that_cannot_be_read_cost_only_themselves(stage, facts):
     assert CHECKS[stage].checks[0].name in text
 
 
+def test_the_search_view_shows_the_importance_and_what_more_trials_would_buy():
+    said = {"meter": "10 more trials buy about 0.3 points"}
+    shares = {"weight_decay": 0.1, "learning_rate": 0.9, "width": None}
+    text = shown(search_view(search(importance=shares, best_of_n=said), trials()))
+    lines = [line.split() for line in text.splitlines()]
+    assert ["learning_rate", "█" * 18, "90.0%"] in lines and ["weight_decay", "██", "10.0%"] in lines
+    assert "10 more trials buy about 0.3 points" in text
+    assert "importance" not in shown(search_view(search(), trials()))
+
+
 def test_the_search_view_ranks_and_shows_what_varies():
     text = shown(search_view(search(), trials(), rows=180))
     assert "best val_accuracy 0.9500 ± 0.0170, trial 4, epoch 3" in text

@@ -14,6 +14,7 @@ from rich.text import Text
 from hpsearch.report.text import number
 
 BARS = "▁▂▃▄▅▆▇█"
+EIGHTHS: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
 GAP = " "
 EDGE = 0.05  # the outer part of a range that counts as its edge
 BEST = "bold green"
@@ -54,6 +55,12 @@ def _bar(value: float, low: float, high: float) -> str:
         return BARS[len(BARS) // 2 - 1]
     place = (min(max(value, low), high) - low) / (high - low)
     return BARS[min(len(BARS) - 1, int(place * len(BARS)))]
+
+
+def bar(share: float, width: int) -> str:
+    """A share of `width`, to the eighth of a column; at least a sliver of one that is not 0."""
+    eighths: int = min(max(round(share * width * 8), 1 if share > 0 else 0), 8 * width)
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8]
 
 
 def ruler(

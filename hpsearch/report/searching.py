@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hpsearch.curves import ACTIONS, tally
 from hpsearch.errors import HostError
-from hpsearch.report.charts import BEST, ruler, sparkline
+from hpsearch.report.charts import BEST, bar, ruler, sparkline
 from hpsearch.report.grid import Column, Grid, cells, figures
 from hpsearch.report.tables import (
     error_of,
@@ -22,11 +22,13 @@ from hpsearch.report.tables import (
 )
 from hpsearch.report.text import (
     accuracy,
+    is_real,
     metric,
     number,
     numbers,
     plain,
     settings,
+    share,
     verdict_text,
 )
 from hpsearch.trial import METRICS, TrialResult, ranking
@@ -34,6 +36,7 @@ from hpsearch.verdict import Edge, SearchDocument
 
 RANKED = 10
 CURVE = 12
+BAR = 20  # columns of the whole importance
 LOST = 5  # trials shown where none was completed
 EDGE_STYLES = {"warn": "yellow", "strong": "red", "stability": "yellow"}
 NARROW, WIDE = 80, 120  # columns of a terminal; the rulers grow with it
@@ -53,7 +56,8 @@ def search_view(
     parts += [_ranking(document, results, best)] if best else _lost(results)
     ranges = space_rows(document, results)
     if best and ranges:
-        parts += [Text(), Ranges(ranges), *_edges(document.edges), *_following(document, ranges)]
+        parts += [Text(), Ranges(ranges), *_importance(document.importance)]
+        parts += [*_edges(document.edges), *_following(document, ranges)]
     return Group(*parts)
 
 
@@ -105,6 +109,8 @@ def _messages(
         tied = sum(result.score >= best[0].score - error for result in best)
         text = f"the best {tied} trials lie within one standard error: their order is noise"
         lines += [_indented(Text(text, style="dim"))] if tied > 1 else []
+    if said := document.best_of_n.get("meter"):
+        lines.append(_indented(Text(plain(said), style="dim")))
     return lines
 
 
@@ -244,6 +250,19 @@ def _choices(row: Row) -> Text:
         mark, style = ("█ ", BEST) if value == best else ("", "dim")
         text.append(f"{mark}{value}", style=style).append("  ")
     return text
+
+
+def _importance(shares: Mapping[str, Any]) -> list[RenderableType]:
+    """How much each hparam decides, the most important first."""
+    shown = sorted(((n, v) for n, v in shares.items() if is_real(v)), key=lambda s: -s[1])
+    if len(shown) < 2:
+        return []
+    columns = [
+        Column("importance", cells([plain(name, 24) for name, _ in shown])),
+        Column("", cells([bar(value, BAR) for _, value in shown], "cyan")),
+        figures("", [share(value) for _, value in shown]),
+    ]
+    return [Text(), Grid(columns)]
 
 
 def _edges(edges: Sequence[Edge]) -> list[RenderableType]:

@@ -160,7 +160,8 @@ def _space_row(
 ) -> Row:  # fmt: skip
     tried = [result.hparams.get(name) for result in best]
     places = [_position(kind, value) for value in tried]
-    edge = next((edge for edge in document.edges if edge.hparam == name), None)
+    edges = [edge for edge in document.edges if edge.hparam == name]
+    edge = min(edges, key=lambda edge: edge.strength == "info", default=None)
     low, high = _bounds(kind)
     next_low, next_high = _bounds(following)
     return {

@@ -48,13 +48,13 @@ def _short(text: str) -> str:
 
 def numbers(values: Sequence[Any]) -> list[str]:
     """A column of values in one format, so that right-aligned digits stand below each other."""
-    sizes = [abs(v) for v in values if _is_real(v) and v]
+    sizes = [abs(v) for v in values if is_real(v) and v]
     if not any(isinstance(v, float) for v in values) or not sizes:
         return [number(v) for v in values]
     if min(sizes) < 0.001 or max(sizes) >= 1e5:
-        return [_short(f"{v:.2e}") if _is_real(v) and v else number(v) for v in values]
+        return [_short(f"{v:.2e}") if is_real(v) and v else number(v) for v in values]
     places = _places(min(sizes), max(sizes))
-    return [f"{v:.{places}f}" if _is_real(v) else number(v) for v in values]
+    return [f"{v:.{places}f}" if is_real(v) else number(v) for v in values]
 
 
 def _places(least: float, most: float) -> int:
@@ -63,17 +63,18 @@ def _places(least: float, most: float) -> int:
     return min(wanted, 5 if most < 1 else 4)
 
 
-def _is_real(value: Any) -> bool:
+def is_real(value: Any) -> bool:
+    """Whether it is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def share(value: Any) -> str:
     """A fraction as a percentage."""
-    return f"{value:.1%}" if _is_real(value) else MISSING
+    return f"{value:.1%}" if is_real(value) else MISSING
 
 
 def accuracy(value: Any) -> str:
-    return f"{value:.4f}" if _is_real(value) else MISSING
+    return f"{value:.4f}" if is_real(value) else MISSING
 
 
 def metric(name: str, value: Any) -> str:
