@@ -1,4 +1,4 @@
-"""How often the edges of a search are flagged, in simulated searches whose optimum is known."""
+"""How often edges are flagged, rightly and falsely, in simulated searches."""
 
 from benchmarks import measure  # first: it sets the threads  # isort: skip
 

@@ -109,7 +109,7 @@ def test_columns_that_fit_are_kept_in_order_of_their_rank(widths, width):
 
 
 @pytest.mark.parametrize(
-    "share, drawn", [(0, ""), (1e-9, "▏"), (0.5, "████"), (0.55, "████▍"), (1, "█" * 8), (9, "█" * 8)]
+    "share, drawn", [(0, ""), (1e-9, "▏"), (0.5, "████"), (0.55, "████▍"), (9, "█" * 8)],
 )
 def test_a_bar_is_as_long_as_its_share(share, drawn):
     assert bar(share, 8) == drawn

@@ -6,7 +6,7 @@ from lecture import COARSE, REFINED
 
 from hpsearch.search import edges
 from hpsearch.search.edges import Scored, Signals, edge_mass, trend, unlike
-from hpsearch.search.evidence import Trials, evidence
+from hpsearch.search.evidence import Trials, _effects, evidence
 from hpsearch.search.space import parse_space
 
 RANGES = {
@@ -77,6 +77,37 @@ def test_a_parabola_is_flagged_where_its_top_lies_outside(best, side):
     for each, signals in found.sides.items():
         assert (signals.trend > 0.95) == (each == side)
         assert (signals.trend < 0.05) == (each != side)
+
+
+@pytest.mark.parametrize("trials, least", [(60, 18), (24, 0)])
+def test_what_another_hparam_does_hides_no_trend(trials, least):
+    """Unless the trials are too few to tell the two apart."""
+    seen = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        rates, widths = rng.random((2, trials))
+        scores = 0.9 - 0.15 * (rates - 1.6) ** 2 - 0.4 * (widths - 0.4) ** 2
+        order = np.argsort(-scores)
+        given = [{"rate": 10 ** rates[n], "width": widths[n]} for n in order]
+        space = parse_space({"rate": {"log_uniform": [1, 10]}, "width": {"uniform": [0, 1]}})
+        found = evidence(space, Trials(given, scores[order], np.full(trials, 0.02)), stream)
+        seen += found["rate"].sides["high"].trend > 0.99
+        assert found["width"].sides["high"].trend < 0.5
+    assert seen >= least
+
+
+def test_the_effects_of_hparams_are_found_and_taken_off():
+    rng = np.random.default_rng(0)
+    u, n = rng.random(80), rng.integers(0, 3, 80)
+    space = parse_space({"x": {"uniform": [0, 1]}, "c": {"choice": ["a", [8, 4], "c"]}})
+    names = ["a", (8, 4), "c"]
+    given = [{"x": x, "c": names[k]} for x, k in zip(u, n, strict=True)]
+    scores = 3 - (u - 0.3) ** 2 + np.array([0.0, 0.5, -1.0])[n]
+    effects = _effects(space, Trials(given, scores, np.zeros(80)))
+    assert np.ptp(scores - effects["x"] - effects["c"]) < 1e-9
+    assert np.ptp(effects["c"][n == 1]) == 0 and set(n[effects["c"] > 0]) == {1}
+    few = Trials(given[:20], scores[:20], np.zeros(20))
+    assert _effects(space, few) == {}
 
 
 def test_both_sides_may_be_flagged():

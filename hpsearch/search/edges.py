@@ -104,12 +104,14 @@ def _end_of_list(kind: Choice, best: object) -> OnEdge | None:
 
 
 def signals(
-    scored: Scored, edge: OnEdge | None, rng: np.random.Generator
-) -> dict[Side, Signals]:  # fmt: skip
-    """The evidence of the trials for both sides; `edge` is what `best_on_edge` says."""
-    half = max(HALF, math.ceil(len(scored.places) / 2))
-    mass, rising = edge_mass(scored, rng), trend(scored.places, scored.scores, rng)
-    agreed = trend(scored.places[:half], scored.scores[:half], rng)
+    scored: Scored, edge: OnEdge | None, cleared: Floats, *, rng: np.random.Generator
+) -> dict[Side, Signals]:
+    """The evidence of the trials for both sides; `edge` is what `best_on_edge` says, `cleared`
+    (N,) the scores without what other hparams do to them, in which a trend shows.
+    """
+    best = np.argsort(-cleared, kind="stable")[: max(HALF, math.ceil(len(cleared) / 2))]
+    mass, rising = edge_mass(scored, rng), trend(scored.places, cleared, rng)
+    agreed = trend(scored.places[best], cleared[best], rng)
     return {
         side: Signals(
             edge is not None and edge.side == side, mass[side], rising[side], agreed[side],
