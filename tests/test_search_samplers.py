@@ -271,6 +271,13 @@ def test_scrambling_depends_on_the_seed_and_is_fair():
         assert np.abs(firsts.mean(axis=0) - 0.5).max() < 0.06
 
 
+def test_scrambling_a_bit_changes_half_of_those_below_it():
+    """The first two points differ in their first bit alone."""
+    pairs = [(sobol.scrambled(0, 0, 977 * s), sobol.scrambled(1, 0, 977 * s)) for s in range(200)]
+    assert all((one ^ other) >> 31 for one, other in pairs)
+    assert 12 < np.mean([(one ^ other).bit_count() - 1 for one, other in pairs]) < 19
+
+
 def test_there_is_a_dimension_for_every_key():
     assert len(SEARCHABLE) <= sobol.DIMENSIONS
     assert [halton.prime(n) for n in range(6)] == [2, 3, 5, 7, 11, 13]

@@ -14,6 +14,7 @@ from hpsearch.errors import ConfigError
 from hpsearch.search.combinations import Combinations, lists_of, shuffled
 from hpsearch.search.conditions import applying, cycle
 from hpsearch.search.space import parse_space, write_space
+from hpsearch.search.zoom import narrow, widen
 
 SETTINGS = {"optimizer": "sgd", "momentum": 0.9, "schedule": "step", "hidden": (50,)}
 CHAIN = parse_space({
@@ -204,3 +205,15 @@ def test_a_condition_that_cannot_be_meant_is_refused(space, said, tmp_path):
 def test_a_condition_that_may_hold_is_taken(space, tmp_path):
     taken = config(tmp_path, f"search.space={space}").search.space
     assert any(kind.when for kind in taken.values())
+
+
+# --- momenta
+
+
+def test_momenta_are_thought_of_as_the_steps_that_they_average():
+    kind = parse_space({"x": {"one_minus_log_uniform": [0.9, 0.9999]}})["x"]
+    assert [kind.position(v) for v in (0.9, 0.99, 0.999)] == pytest.approx([0, 1 / 3, 2 / 3])
+    assert [kind.placed(p) for p in (0, 1 / 3, 1)] == pytest.approx([0.9, 0.99, 0.9999])
+    assert kind.rounded(0.99987654) == 0.999877
+    assert widen(kind, kind, "high").bounds == pytest.approx((0.9, 0.99999))
+    assert narrow(kind, [0.991, 0.995], whole_decades=True).bounds == pytest.approx((0.99, 0.999))
