@@ -37,4 +37,9 @@ def hparams(columns):
     return [{**one, "activation": names[one["activation"]]} for one in given]
 
 
+def without_depth(given):
+    """Every other trial without its depth."""
+    return [{k: v for k, v in one.items() if k != "depth" or n % 2} for n, one in enumerate(given)]
+
+
 SIZES = (20, 50, 57, 200)

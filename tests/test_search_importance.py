@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lecture import REFINED
-from searches import SIZES, SPACE, hparams, search
+from searches import SIZES, SPACE, hparams, search, without_depth
 
 from hpsearch.search.importance import importance, matters
 from hpsearch.search.space import parse_space
@@ -59,22 +59,24 @@ def test_the_scale_is_the_hparams_own():
 
 
 def test_zero_is_a_value_like_none_of_the_range():
-    """What matters is whether the decay is 0 at all."""
+    """Where all that matters is whether the decay is 0, it counts as a list of yes and no does."""
     rng = np.random.default_rng(0)
-    decays = np.where(rng.random(100) < 0.5, 0.0, 10 ** rng.uniform(-5, -1, 100))
-    others = 10 ** rng.uniform(-5, -1, 100)
+    zero = rng.random(200) < 0.5
+    decays = np.where(zero, 0.0, 10 ** rng.uniform(-5, -1, 200))
     kind = {"zero_or_log_uniform": {"bounds": [1e-5, 0.1]}}
-    space = parse_space({"decay": kind, "other": {"log_uniform": [1e-5, 0.1]}})
-    given = [{"decay": d, "other": o} for d, o in zip(decays, others, strict=True)]
-    assert importance(space, given, (decays == 0) + 0.1 * rng.random(100))["decay"] > 0.6
+    space = parse_space({"decay": kind, "none": {"choice": [True, False]}})
+    given = [{"decay": d, "none": bool(z)} for d, z in zip(decays, zero, strict=True)]
+    found = importance(space, given, ~zero + 1e-3 * rng.random(200))
+    assert found["none"] < found["decay"] < 2 * found["none"]
+    found = importance(space, given, zero + 1e-3 * rng.random(200))
+    assert found["none"] == pytest.approx(found["decay"], rel=0.3)
 
 
-def test_an_hparam_that_some_trials_lack_counts_where_it_is():
+def test_an_hparam_that_some_trials_lack_counts_where_it_is(golden):
     columns, scores = search(3, 60)
     given = hparams(columns)
-    part = [{k: v for k, v in one.items() if k != "depth" or n % 2} for n, one in enumerate(given)]
-    found = importance(parse_space(SPACE), part, scores)
-    assert set(found) == set(SPACE) and sum(found.values()) == pytest.approx(1)
+    found = importance(parse_space(SPACE), without_depth(given), scores)
+    np.testing.assert_allclose(list(found.values()), golden["conditional"], rtol=1e-7)
     none = [{k: v for k, v in one.items() if k != "depth"} for one in given]
     assert importance(parse_space(SPACE), none, scores)["depth"] == 0
 

@@ -10,7 +10,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from searches import SIZES, SPACE, hparams, search
+from searches import SIZES, SPACE, hparams, search, without_depth
 
 from .golden import Arrays
 
@@ -32,8 +32,9 @@ def shares(space: dict, given: list[dict], scores: np.ndarray) -> list[float]:
     study = optuna.create_study(direction="maximize")
     offered = {name: distribution(written) for name, written in space.items()}
     for one, score in zip(given, scores, strict=True):
+        kinds = {name: offered[name] for name in one}
         study.add_trial(
-            optuna.trial.create_trial(params=one, distributions=offered, value=float(score))
+            optuna.trial.create_trial(params=one, distributions=kinds, value=float(score))
         )
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, 5 / len(scores)))
     found = get_param_importances(study, evaluator=evaluator)
@@ -45,6 +46,8 @@ def make() -> Arrays:
     for trials in SIZES:
         columns, scores = search(1, trials)
         arrays[f"shares_{trials}"] = np.array(shares(SPACE, hparams(columns), scores))
+    columns, scores = search(3, 60)
+    arrays["conditional"] = np.array(shares(SPACE, without_depth(hparams(columns)), scores))
     lecture = [{"learning_rate": rate, "weight_decay": decay} for _, rate, decay in REFINED]
     scores = np.array([row[0] for row in REFINED])
     return arrays | {"lecture": np.array(shares(LECTURE, lecture, scores))}
