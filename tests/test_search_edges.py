@@ -67,6 +67,12 @@ def test_the_lectures_mistake_is_seen_in_its_coarse_search_and_plain_in_its_refi
     assert refined["rate"].matters and not refined["decay"].matters
 
 
+def test_a_strong_edge_needs_best_trials_unlike_the_rest():
+    found = weighed(REFINED)["rate"]
+    assert found.unlike and found._replace(unlike=False).flagged() == [("high", "warn")]
+    assert found._replace(matters=False).flagged() == [("high", "info")]
+
+
 # --- surfaces whose optimum is known
 
 
