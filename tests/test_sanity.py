@@ -22,6 +22,7 @@ from hpsearch.stages.probe import Probe, downhill, expected_loss
 from hpsearch.stages.sanity import activations, baseline, evaluation, gradients
 from hpsearch.stages.sanity import losses as loss_checks
 from hpsearch.stages.sanity.searched import corners
+from hpsearch.stages.searched import share_above
 
 NAMES = [
     "wiring", "initial-loss", "regularization-raises-loss", "permuted-labels", "gradient-check",
@@ -143,7 +144,7 @@ def test_the_labels_entropy_is_expected_where_the_biases_say_their_shares(
 )
 def test_how_much_of_a_range_of_decays_is_lost(written, limit, share):
     kind = parse_space({"weight_decay": written})["weight_decay"]
-    assert loss_checks.lost_share(kind, limit) == pytest.approx(share)
+    assert share_above(kind, limit) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("high, verdict", [(1e-2, "pass"), (1e6, "warn")])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hpsearch.search.space import Choice, Distribution, ZeroOrLogUniform
+from hpsearch.search.space import Choice, Distribution
 from hpsearch.stages.context import Context
 from hpsearch.stages.ladder import NEAR, Ladder, Tried
 
@@ -14,8 +14,7 @@ def share_above(kind: Distribution, limit: float) -> float:
     if isinstance(kind, Choice):
         numbers = _numbers(kind)
         return sum(value >= limit for value in numbers) / len(numbers) if numbers else 0.0
-    zero = kind.zero_or_log_uniform.zero if isinstance(kind, ZeroOrLogUniform) else 0.0
-    return (1 - zero) * min(max(1 - kind.position(limit), 0.0), 1.0)
+    return 1 - kind.share(limit)
 
 
 def bounds_of(kind: Distribution) -> tuple[float, float] | None:

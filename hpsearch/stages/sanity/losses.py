@@ -7,8 +7,8 @@ import numpy as np
 
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn.optimizers import OPTIMIZERS
-from hpsearch.search.space import Choice, Distribution, ZeroOrLogUniform
 from hpsearch.stages.probe import Floats, Probe
+from hpsearch.stages.searched import share_above
 from hpsearch.trial import Budget
 from hpsearch.verdict import Check, Verdict
 
@@ -161,24 +161,12 @@ def regularization_raises_loss(probe: Probe) -> Check:
         return say(WARN, message=f"{message}: the net would mainly shrink its weights",
                    fix="a smaller train.weight_decay: start at 1e-4")  # fmt: skip
     space = probe.context.config.search.space.get("weight_decay")
-    lost = lost_share(space, heavy) if space else 0.0
+    lost = share_above(space, heavy) if space else 0.0
     if lost > limits.penalty_searched:
         return say(WARN, fix="a smaller upper bound of search.space.weight_decay", message=(
             f"{message}; in the searched space {lost:.0%} of the decays lie above {heavy:.2g},"
             " where the net would mainly shrink its weights"))  # fmt: skip
     return say(PASS, message=message)
-
-
-def lost_share(kind: Distribution, limit: float) -> float:
-    """The share of a distribution's draws that lie above `limit`."""
-    if isinstance(kind, Choice):
-        numbers = [float(item) for item in kind.choice if isinstance(item, int | float)]
-        return sum(number > limit for number in numbers) / len(kind.choice)
-    if limit == math.inf:
-        return 0.0
-    share = min(1.0, max(0.0, 1 - kind.position(limit)))
-    zero = kind.zero_or_log_uniform.zero if isinstance(kind, ZeroOrLogUniform) else 0.0
-    return share * (1 - zero)
 
 
 def _decays_as_it_should(probe: Probe) -> bool:
