@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from hpsearch.cohort import Task
 from hpsearch.curves import ACTIONS
 from hpsearch.errors import UsageError
+from hpsearch.portable import portable
 from hpsearch.recorder import Recorder
 from hpsearch.report.charts import sparkline
 from hpsearch.runner import Runner
@@ -79,7 +80,8 @@ def train_one(
     if result.weights is not None:
         name = f"models/{trial.replace('/', '-')}" if trial else "models/train"
         name += f"-{epochs}-epochs" if trial and epochs else ""
-        path = runner.store.write_weights(name, result.id, runner.model(result))
+        model = portable(runner.config, runner.data, result)
+        path = runner.store.write_weights(name, result.id, model)
     return Closeup(result, path)
 
 

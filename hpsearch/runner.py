@@ -13,9 +13,7 @@ The report reads the store, at any time, also while the run goes on.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
@@ -23,7 +21,7 @@ from hpsearch.data import Dataset
 from hpsearch.data.sharing import mapped_files
 from hpsearch.dispatch import Dispatch
 from hpsearch.errors import ConfigError, GateError, HostError
-from hpsearch.nn.folding import fold
+from hpsearch.portable import portable
 from hpsearch.search.samplers import tpe
 from hpsearch.settings import (
     check_settings,
@@ -33,7 +31,7 @@ from hpsearch.settings import (
     space_differences,
 )
 from hpsearch.stages import CHECKS, gates, search
-from hpsearch.stages.context import Context, Round, Stage, net_of
+from hpsearch.stages.context import Context, Round, Stage
 from hpsearch.store import RunStore
 from hpsearch.training import Watch
 from hpsearch.trial import Status, TrialResult
@@ -276,22 +274,9 @@ class Runner:
                 known = self.store.best_trial(result.stage)
                 best = before.get(known) if known is not None else None
                 if best is None or result.rank > best.rank:
-                    self.store.write_weights(f"{result.stage}/best", result.id, self.model(result))
+                    model = portable(self.config, self.data, result)
+                    self.store.write_weights(f"{result.stage}/best", result.id, model)
         self.store.record(*results)
-
-    def model(self, result: TrialResult) -> dict[str, Any]:
-        """What is needed to use a trial's weights: arrays by name."""
-        model, _ = self.config.with_hparams(dict(result.hparams))
-        assert result.weights is not None
-        net, weights = fold(net_of(model, self.data), result.weights)
-        rotation = self.data.preprocess.rotation
-        return {
-            "weights": weights, "sizes": np.array(net.sizes),
-            "activation": np.array(net.activation), "normalization": np.array(net.normalization),
-            "shift": self.data.preprocess.shift, "factor": self.data.preprocess.factor,
-            "classes": np.array(self.data.classes), "features": np.array(self.data.features),
-            **({} if rotation is None else {"rotation": rotation}),
-        }  # fmt: skip
 
     def _derive(self, document: SearchDocument, done: Sequence[TrialResult]) -> None:
         """Writes again what is derived from the trials, where it is gone."""

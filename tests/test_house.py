@@ -25,7 +25,7 @@ FLOORS = (
     ("cohort", "lockstep", "reading"),
     ("recorder", "csvtables", "curves"),
     ("stages", "training", "store"),
-    ("settings", "starting", "report", "progress", "options", "dispatch"),
+    ("settings", "portable", "starting", "report", "progress", "options", "dispatch"),
     ("runner",),
     ("session", "rehearsal", "closeup"),
     ("showing",),

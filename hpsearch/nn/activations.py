@@ -106,7 +106,7 @@ def _prelu_slope(grad: Array, z: Array) -> Array:
     return grad * np.minimum(z, 0)
 
 
-def _elu(z: Array, a: Array, slope: Array) -> None:
+def _elu(z: Array, a: Array, slope: Array | float) -> None:
     """z where z > 0, else slope (e^z - 1) (Clevert et al. 2016)."""
     below = np.minimum(z, 0)
     np.expm1(below, out=below)
@@ -123,11 +123,7 @@ def _elu_backward(grad: Array, z: Array, a: Array, slope: Array) -> Array:
 
 def _selu(z: Array, a: Array, slope: Array) -> None:
     """lambda elu(z), whose fixed point is mean 0 and variance 1 (Klambauer et al. 2017)."""
-    below = np.minimum(z, 0)
-    np.expm1(below, out=below)
-    below *= SELU_ALPHA
-    np.maximum(z, 0, out=a)
-    a += below
+    _elu(z, a, SELU_ALPHA)
     a *= SELU_SCALE
 
 
