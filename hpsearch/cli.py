@@ -198,6 +198,23 @@ def run(options: Options, config: ConfigArgument = None) -> None:
     finish(session, verdict, next_words(session), last=last)
 
 
+@app.command("final")
+@command
+def final(options: Options, config: ConfigArgument = None) -> None:
+    """Retrain the winners, choose, read the test set once."""
+    from hpsearch.report.final import final_view
+    from hpsearch.session import Session
+
+    session = Session.of(options, config)
+    with session.runner() as runner:
+        document = runner.final()
+        refused = runner.refused
+    emit(options, document.to_json(), final_view(document))
+    finish(session, document.verdict, next_words(session))
+    if refused:
+        raise typer.Exit(1)
+
+
 @app.command("train")
 @command
 def train(

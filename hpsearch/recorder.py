@@ -155,7 +155,7 @@ class Recorder:
         self._left[place] = Left(status, step, reason, self._losses.of(place, step))
 
     def results(self, seconds: float) -> list[TrialResult]:
-        """One result per spec; only the best trial that finished keeps its weights."""
+        """One result per spec; weights only of the best that finished, and of those to be kept."""
         for place in self.alive.tolist():
             self._leave(place, Status.DONE)
         each = seconds / len(self.specs)
@@ -163,7 +163,8 @@ class Recorder:
         done = [r for r in results if r.status is Status.DONE]
         best = max(done, key=lambda r: r.rank, default=None)
         for place, result in enumerate(results):
-            if result is best:
+            kept = self.specs[place].keep and result.status is Status.DONE
+            if result is best or kept:
                 results[place] = replace(result, weights=self._best_weights[place])
         return results
 

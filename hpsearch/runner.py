@@ -124,7 +124,7 @@ class Runner:
         if document.verdict is Verdict.FAIL:
             document = replace(document, next_command="hpsearch sweep")
         elif search.due(replace(context, rounds=after))[0] is None:
-            document = replace(document, next_command="hpsearch report")
+            document = replace(document, next_command="hpsearch final")
         self._write_next(document)
         self.store.write_document(document)
         self.judged.add(name)
@@ -190,7 +190,8 @@ class Runner:
 
     def context(self, name: str) -> Context:
         """What stage `name` may look at: the documents that hold for this config and data."""
-        before = self.store.search_stages() if name.startswith(("coarse", "refine")) else []
+        searching = name.startswith(("coarse", "refine", "final"))
+        before = self.store.search_stages() if searching else []
         rounds = before[: before.index(name)] if name in before else before
         return Context(
             self.config, self.data, name, self._checks(),

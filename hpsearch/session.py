@@ -20,9 +20,9 @@ from hpsearch.data import load as load_data
 from hpsearch.environment import environment, other_kernel
 from hpsearch.errors import Stopped
 from hpsearch.executors import wanted_kind
+from hpsearch.finishing import Finisher
 from hpsearch.options import Options
 from hpsearch.progress import TerminalView
-from hpsearch.runner import Runner
 from hpsearch.store import RunStore, open_run
 from hpsearch.training import Watch
 
@@ -55,7 +55,7 @@ class Session:
         return self.store
 
     @contextmanager
-    def runner(self, *, writing: bool = True) -> Iterator[Runner]:
+    def runner(self, *, writing: bool = True) -> Iterator[Finisher]:
         """The run opened for writing; signals stop it at the next minibatch.
 
         Without `writing` nothing is locked or saved, and the runner may only be asked.
@@ -64,7 +64,7 @@ class Session:
         wanted_kind()  # a misspelt one is refused before anything is written
         watch = Watch(failed=self._trace)
         with _stop_on_signals(watch) as caught:
-            runner = Runner(
+            runner = Finisher(
                 self.config, self.store, view, load=lambda: self._load(view, watch.stop),
                 jobs=self.options.workers, watch=watch,
                 force=self.options.force, strict=self.options.strict,

@@ -70,19 +70,20 @@ def next_words(session: "Session") -> str:
     """What a run needs next: the stage whose gate is closed, else the next one, else a close
     look at the winner.
     """
-    from hpsearch.report.progress import best_of
-    from hpsearch.verdict import CHECKING
+    from hpsearch.verdict import CHECKING, FinalDocument
 
     documents = session.store.documents()
+    if documents and isinstance(ended := documents[-1], FinalDocument):
+        if ended.winner is None:
+            return "search" if ended.verdict else "final"
+        winner = ended.candidates[ended.winner]
+        return f"train --trial {winner['stage']}/{winner['trial']}"
     names = [document.stage for document in documents]
     if not documents or names[-1] in CHECKING:
         closed = [d.stage for d in documents if not passed(session.options, d.verdict)]
         missing = [stage for stage in CHECKING if stage not in names]
         return next(iter([*closed, *missing]), "search")
     last = session.store.search_document(names[-1])
-    best = best_of(documents)
-    if last and best and last.next_command == "hpsearch report":
-        return f"train --trial {best['stage']}/{best['trial']}"
     words = last.next_command if last and last.verdict else "hpsearch search"
     return words.removeprefix("hpsearch ")
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -24,7 +25,7 @@ from hpsearch.csvtables import curves_csv, trials_csv
 from hpsearch.errors import HostError, UsageError
 from hpsearch.strictjson import dumps
 from hpsearch.trial import TrialResult
-from hpsearch.verdict import CHECKING, CheckDocument, Document, SearchDocument
+from hpsearch.verdict import CHECKING, CheckDocument, Document, FinalDocument, SearchDocument
 
 FORMAT = 1
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class RunStore:
 
     def document_path(self, stage: str) -> Path:
         """Where a stage's document lies: checking stages have a file, search stages a folder."""
-        if stage in CHECKING:
+        if stage in (*CHECKING, "final"):
             return self.folder / f"{stage}.json"
         return self.folder / stage / "stage.json"
 
@@ -123,6 +124,11 @@ class RunStore:
         text = self._text(path)
         return None if text is None else self._read(path, text, SearchDocument.from_json)
 
+    def final_document(self) -> FinalDocument | None:
+        path = self.document_path("final")
+        text = self._text(path)
+        return None if text is None else self._read(path, text, FinalDocument.from_json)
+
     def search_stages(self) -> list[str]:
         """The search stages begun, in the order of the recipe."""
         names = [path.parent.name for path in self.folder.glob("refine-*/stage.json")]
@@ -135,6 +141,7 @@ class RunStore:
         """Every document of the run, in the order of the recipe."""
         found: list[Document | None] = [self.check_document(stage) for stage in CHECKING]
         found += [self.search_document(stage) for stage in self.search_stages()]
+        found += [self.final_document()]
         return [document for document in found if document]
 
     def record(self, *results: TrialResult) -> None:
@@ -197,6 +204,14 @@ class RunStore:
         np.savez(buffer, **{"trial": np.array(trial), **arrays})
         write_atomically(path, buffer.getvalue())
         return path
+
+    def arrays(self, name: str) -> dict[str, Any] | None:
+        """What `write_weights` wrote as `name`.npz; None where there is none that can be read."""
+        try:
+            with np.load(self.folder / f"{name}.npz", allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            return None
 
     def best_trial(self, stage: str) -> int | None:
         """The trial whose weights `best.npz` holds; the file is opened only if it has changed."""

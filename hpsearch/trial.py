@@ -74,7 +74,8 @@ class TrialSpec:
 
     `seed` draws the initial weights, `order_seed` the order of the minibatches (with the epoch).
     Trials with the same `shape` may train in one cohort. After `patience` epochs that were no
-    better a trial stops, where its searched metric is measured at all.
+    better a trial stops, where its searched metric is measured at all. With `keep` its weights
+    come back whether or not it is the cohort's best.
     """
 
     stage: str
@@ -93,6 +94,7 @@ class TrialSpec:
     view: View = View()
     evaluate: bool = True
     patience: int | None = None
+    keep: bool = False
 
     @property
     def shape(self) -> tuple[Any, ...]:

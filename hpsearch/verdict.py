@@ -152,4 +152,57 @@ class SearchDocument:
         return cls(**{**given, "verdict": verdict, "edges": edges})
 
 
-Document = CheckDocument | SearchDocument
+@dataclass(frozen=True)
+class FinalDocument:
+    """The document of `final`, `final.json`: the winners, what they came to, and the test set.
+
+    `candidates` are the trials trained again, best first (see `stages.final.opening`), `winner`
+    the place of the chosen one among them; `optimism` what the search promised too much;
+    `predictors` what one net and the ensembles reach on the validation rows, and `chosen` the
+    name of the one that is saved, of the nets `members`. `test` is what it reaches on the test
+    rows, None where there are none; `earlier` the choices evaluated before, by --force.
+    """
+
+    verdict: Verdict | None
+    candidates: Sequence[Mapping[str, Any]]
+    metric: str
+    seeds: int
+    completed: int = 0
+    diverged: int = 0
+    failed: int = 0
+    winner: int | None = None
+    reason: str = ""
+    optimism: float | None = None
+    predictors: Sequence[Mapping[str, Any]] = ()
+    chosen: str = ""
+    members: Sequence[int] = ()
+    test: Mapping[str, Any] | None = None
+    earlier: Sequence[Mapping[str, Any]] = ()
+    message: str = ""
+    model: str = ""
+    next_command: str = ""
+    stage: str = "final"
+
+    @property
+    def trials(self) -> int:
+        """How many are trained again."""
+        return len(self.candidates) * self.seeds
+
+    @property
+    def plan(self) -> list[tuple[Any, ...]]:
+        """What decides the choice: which trials are trained again, with which seeds."""
+        return [(c["stage"], c["trial"], *c["ids"]) for c in self.candidates]
+
+    def to_json(self) -> dict[str, Any]:
+        record = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        return {"stage": self.stage, "verdict": self.verdict, "trials": self.trials, **record}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        known = {f.name for f in fields(cls)}
+        given = {key: value for key, value in record.items() if key in known}
+        verdict = Verdict(record["verdict"]) if record["verdict"] else None
+        return cls(**{**given, "verdict": verdict})
+
+
+Document = CheckDocument | SearchDocument | FinalDocument

@@ -44,7 +44,8 @@ class Gate:
 def gates(found: Sequence[Document]) -> list[Gate]:
     """Every stage of the recipe; of refine the rounds there are, the first at least."""
     known = {document.stage: document for document in found}
-    names = dict.fromkeys([*CHECKING, "coarse", "refine-1", *known])
+    searches = [name for name in known if name != "final"]
+    names = dict.fromkeys([*CHECKING, "coarse", "refine-1", *searches, "final"])
     return [Gate(name, known.get(name)) for name in names]
 
 
@@ -75,7 +76,7 @@ def finished_trials(found: Sequence[Document]) -> int:
 
 def changed(store: RunStore) -> datetime | None:
     """When a document or a trial was last written."""
-    paths = [store.config, *(store.document_path(stage) for stage in CHECKING)]
+    paths = [store.config, *(store.document_path(stage) for stage in (*CHECKING, "final"))]
     for stage in store.search_stages():
         paths += [store.document_path(stage), store.trial_path(stage, 0).parent]
     times = [path.stat().st_mtime for path in paths if path.exists()]

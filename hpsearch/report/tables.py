@@ -13,7 +13,14 @@ from hpsearch.report.text import metric
 from hpsearch.search.space import Choice, Distribution, parse_space
 from hpsearch.store import RunStore
 from hpsearch.trial import Status, TrialResult, ranking, standard_error
-from hpsearch.verdict import SEVERITY, CheckDocument, Document, SearchDocument, Verdict
+from hpsearch.verdict import (
+    SEVERITY,
+    CheckDocument,
+    Document,
+    FinalDocument,
+    SearchDocument,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +98,8 @@ def says(document: Document) -> str:
     """A document in one line."""
     if isinstance(document, CheckDocument):
         return _checks_say(document)
+    if isinstance(document, FinalDocument):
+        return _final_says(document)
     best, done = document.best, finished(document)
     if best is None:
         return document.message or f"{done} of {document.trials} trials, none completed"
@@ -103,6 +112,15 @@ def says(document: Document) -> str:
         f", {document.failed} failed" if document.failed else ""
     )
     return f"best {value} of {document.trials} trials, {lost}{edge}"
+
+
+def _final_says(document: FinalDocument) -> str:
+    if document.winner is None:
+        return document.message or f"{document.trials} trials to train again"
+    if document.test is None:
+        return f"{document.chosen}; no test set"
+    low, high = document.test["interval"]
+    return f"test accuracy {document.test['accuracy']:.4f} (95 % {low:.4f} to {high:.4f})"
 
 
 def _checks_say(document: CheckDocument) -> str:

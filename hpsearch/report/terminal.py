@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from hpsearch.report.checking import check_view
+from hpsearch.report.final import final_view
 from hpsearch.report.grid import Column, Grid, cells, figures
 from hpsearch.report.progress import (
     Gate,
@@ -22,7 +23,7 @@ from hpsearch.report.searching import named_best, search_view
 from hpsearch.report.tables import documents, says, validation_rows
 from hpsearch.report.text import metric, plain, settings, verdict_text
 from hpsearch.store import RunStore
-from hpsearch.verdict import Document, SearchDocument, Verdict
+from hpsearch.verdict import Document, FinalDocument, SearchDocument, Verdict
 
 __all__ = [
     "check_view", "document_view", "run_json", "run_view", "runs_json", "runs_view",
@@ -36,6 +37,8 @@ def document_view(document: Document, store: RunStore) -> RenderableType:
     if isinstance(document, SearchDocument):
         rows = validation_rows(store)
         return search_view(document, store.results(document.stage), rows=rows)
+    if isinstance(document, FinalDocument):
+        return final_view(document)
     return check_view(document)
 
 
@@ -43,6 +46,8 @@ def run_view(store: RunStore) -> RenderableType:
     """What `report` prints: the stages, the latest search, the best trial, and where all lies."""
     searches = [d for d in documents(store) if isinstance(d, SearchDocument)]
     latest = [document_view(searches[-1], store), Text()] if searches else []
+    ended = store.final_document()
+    latest += [final_view(ended), Text()] if ended else []
     return Group(overview(store), Text(), *latest, places(store))
 
 
@@ -97,6 +102,7 @@ def places(store: RunStore, *, named: bool = True) -> RenderableType:
     said = {
         **({"folder": str(store.folder)} if named else {}),
         "models": _listed(there, "best.npz"),
+        "final model": final_model(store),
         "tables": _listed(there, ".csv"),
         "next config": _listed(there[-1:], "next.yaml"),
         "page": store.report.name if named and store.report.exists() else "",
@@ -104,6 +110,13 @@ def places(store: RunStore, *, named: bool = True) -> RenderableType:
     kept = {name: plain(text) for name, text in said.items() if text}
     names, values = cells(list(kept), "dim"), cells(list(kept.values()))
     return Grid([Column("", names), Column("", values, wraps=True)], bare=True)
+
+
+def final_model(store: RunStore) -> str:
+    """Where the model that `final` saved lies in the run's folder; empty where it is not there."""
+    ended = store.final_document()
+    there = ended and ended.model and (store.folder / ended.model).exists()
+    return ended.model if ended and there else ""
 
 
 def _listed(names: Sequence[str], ending: str) -> str:

@@ -1,7 +1,7 @@
 """The gates: may a stage start, given what the stages before it concluded?"""
 
 from hpsearch.stages.context import Context
-from hpsearch.verdict import CHECKING, CheckDocument, Document, SearchDocument, Verdict
+from hpsearch.verdict import CHECKING, Document, FinalDocument, SearchDocument, Verdict
 
 
 def closed(verdict: Verdict | None, *, strict: bool) -> bool:
@@ -36,9 +36,11 @@ def _earlier(context: Context) -> tuple[str, ...]:
     return CHECKING[: CHECKING.index(context.stage)]
 
 
-def _why(document: CheckDocument | SearchDocument, strict: bool) -> str:
+def _why(document: Document, strict: bool) -> str:
     if isinstance(document, SearchDocument):
         edges = [edge.message for edge in document.edges]
         return "; ".join([document.message, *edges][:2])
+    if isinstance(document, FinalDocument):
+        return document.message
     bad = [check for check in document.checks if closed(check.verdict, strict=strict)]
     return "; ".join(check.message for check in bad[:2])

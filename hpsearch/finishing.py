@@ -1,0 +1,197 @@
+"""The recipe's end: the winners trained again, one chosen and saved, the test set read once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.data import Rows
+from hpsearch.errors import GateError
+from hpsearch.nn.net import Net
+from hpsearch.prediction import Member, Predictor
+from hpsearch.runner import Runner
+from hpsearch.stages import final
+from hpsearch.stages.context import Context, Stage
+from hpsearch.trial import Status, TrialResult
+from hpsearch.verdict import Document, FinalDocument, Verdict
+
+MODEL = "models/best"
+LOCKED = (
+    "final: the test set has been read, for another choice; that result stands, and this one is"
+    " not evaluated: --force does it, and puts that on record"
+)
+
+
+class Finisher(Runner):
+    """A runner that knows how to end: `run` goes on to `final`."""
+
+    refused = False  # whether another choice than the stored one was asked for
+
+    def run(self) -> Iterator[Document]:
+        """Every stage in order, and `final` where no gate is closed."""
+        verdict: Verdict | None = None
+        for document in super().run():
+            verdict = document.verdict
+            yield document
+        if self.force or not self.closed(verdict):
+            yield self.final()
+
+    def final(self) -> FinalDocument:
+        """Trains the winners again, as far as they are not, chooses, saves, and evaluates; or
+        returns what is stored where that was done. Another choice than the one evaluated is
+        `refused`, unless forced.
+        """
+        self._gate(final.NAME)
+        self.verify()
+        context, known = self.context(final.NAME), self.store.final_document()
+        wanted = final.opening(context, known, self._taken(known))
+        if known and known.verdict:
+            if known.plan == wanted.plan:
+                self.view.say("final: is done, and what it says is locked")
+                self._restore(known)
+                return known
+            if not self.force and known.test:
+                self.refused = True
+                self.view.say(LOCKED)
+                return known
+            wanted = replace(wanted, earlier=_evaluated(known))
+        self._save()
+        self.store.write_document(wanted)
+        return self._conclude(context, wanted)
+
+    def _restore(self, known: FinalDocument) -> None:
+        """Saves the chosen nets again where the file is gone."""
+        if known.winner is not None and self.store.arrays(MODEL) is None:
+            self._save_model(self._predictor(known.members), known.members)
+
+    def _save_model(self, chosen: Predictor, members: Sequence[int]) -> str:
+        path = self.store.write_weights(MODEL, members[0], chosen.arrays())
+        return str(path.relative_to(self.store.folder))
+
+    def _taken(self, known: FinalDocument | None) -> int:
+        """How many ids there are, given or used."""
+        given = [n for c in known.candidates for n in c["ids"]] if known else []
+        return max([*given, *(r.id for r in self.store.results(final.NAME))], default=-1) + 1
+
+    def _conclude(self, context: Context, opened: FinalDocument) -> FinalDocument:
+        """Trains what is missing, and judges it."""
+        stage = Stage(
+            final.NAME, lambda context, done: final.plan(context, opened),
+            lambda context, done: final.judge(context, opened, done),
+        )  # fmt: skip
+        try:
+            done = self._train(stage, context, self._finished(), keep=True)
+        finally:
+            if results := self.store.results(final.NAME):
+                self.store.write_tables(final.NAME, results)
+        document = stage.judge(context, done)
+        assert isinstance(document, FinalDocument)
+        if document.winner is not None:
+            document = self._evaluated(context, document, done)
+        self.store.write_document(document)
+        self.judged.add(final.NAME)
+        self.view.end(document)
+        return document
+
+    def _finished(self) -> list[TrialResult]:
+        """The trials that need no training: those whose weights are there, or never were."""
+        return [
+            result for result in self.store.results(final.NAME)
+            if result.status is not Status.DONE or self.store.arrays(_nets(result.id))
+        ]  # fmt: skip
+
+    def _record(self, results: Sequence[TrialResult], before: Mapping[int, TrialResult]) -> None:
+        """The weights of every net of `final` are kept: a trial's file promises them."""
+        for result in results:
+            if result.stage == final.NAME and result.weights is not None:
+                self.store.write_weights(_nets(result.id), result.id, self.model(result))
+        if results and results[0].stage == final.NAME:
+            self.store.record(*results)
+        else:
+            super()._record(results, before)
+
+    def _evaluated(
+        self, context: Context, document: FinalDocument, done: Sequence[TrialResult]
+    ) -> FinalDocument:
+        """The predictors on the validation rows, the best of them saved, and its test."""
+        names = dict(final.ensembles(document, done))
+        *_, ids = names.values()
+        everything = self._predictor(ids)
+        validation = _Judged(everything, self.data.validation)
+        predictors = [
+            {"name": "one net", "members": ids[:1], **validation.alone(len(_first(names)))},
+            *({"name": name, "members": of, **validation.together(len(of))}
+              for name, of in names.items()),
+        ]  # fmt: skip
+        chosen = final.pick(context, predictors[1:])
+        size = len(chosen["members"])
+        test = None
+        saved = everything.only(*range(size), flip=everything.flip)
+        model = self._save_model(saved, chosen["members"])
+        if self.data.test is not None:
+            tested = _Judged(saved, self.data.test)
+            alone = tested.alone(min(size, len(_first(names))))
+            test = {**tested.together(size), "one_net": alone["accuracy"]}
+        return replace(
+            document, predictors=predictors, chosen=chosen["name"], members=chosen["members"],
+            test=test, model=model,
+        )  # fmt: skip
+
+    def _predictor(self, ids: Sequence[int]) -> Predictor:
+        """All nets together; flipped images are asked about where training flipped them."""
+        data = self.data
+        flip = data.image_shape is not None and data.augment.flip
+        members = [self._member(number) for number in ids]
+        return Predictor(
+            members, data.preprocess, data.classes, data.features, data.image_shape, flip
+        )
+
+    def _member(self, number: int) -> Member:
+        arrays = self.store.arrays(_nets(number))
+        if arrays is None:
+            raise GateError(f"final: the weights of trial {number} are gone; run it again")
+        sizes = tuple(int(size) for size in arrays["sizes"])
+        kind = str(arrays["activation"]), str(arrays["normalization"])
+        return Member(Net(sizes, kind[0], normalization=kind[1]), arrays["weights"])
+
+
+class _Judged:
+    """What each net, and more of them together, answer for the same rows."""
+
+    def __init__(self, predictor: Predictor, rows: Rows) -> None:
+        self.y, self.classes = rows.y, len(predictor.classes)
+        x, nets, flip = rows.gather(), range(len(predictor.members)), predictor.flip
+        self.plain = [predictor.only(n, flip=False).probabilities(x) for n in nets]
+        self.flipped = self.plain
+        if flip:
+            self.flipped = [predictor.only(n, flip=True).probabilities(x) for n in nets]
+
+    def alone(self, nets: int) -> dict[str, Any]:
+        """The mean over the first so many nets, each for itself and without flips."""
+        each = [self._scores(answers) for answers in self.plain[:nets]]
+        mean = {name: float(np.mean([s[name] for s in each])) for name in each[0]
+                if name != "interval"}  # fmt: skip
+        return {**mean, "rows": len(self.y)}
+
+    def together(self, nets: int) -> dict[str, Any]:
+        """The first so many nets as an ensemble."""
+        return self._scores(np.mean(self.flipped[:nets], axis=0))
+
+    def _scores(self, answers: NDArray[np.float64]) -> dict[str, Any]:
+        return final.scores(answers, self.y, self.classes)
+
+
+def _first(names: Mapping[str, Sequence[int]]) -> Sequence[int]:
+    return next(iter(names.values()))
+
+
+def _nets(number: int) -> str:
+    return f"{final.NAME}/nets/{number:05d}"
+
+
+def _evaluated(known: FinalDocument) -> list[Mapping[str, Any]]:
+    """The choices evaluated so far, the known document's with them."""
+    choice = {"plan": known.plan, "chosen": known.chosen, "test": known.test}
+    return [*known.earlier, *([choice] if known.test else [])]
