@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hpsearch import __version__
+from hpsearch import __version__, afterwards
 from hpsearch.errors import UsageError
-from hpsearch.options import Options, command, guarded, open_standard_files
+from hpsearch.options import ConfigArgument, Options, command, guarded, open_standard_files
 from hpsearch.showing import emit, finish, follow, next_words, passed, show, teller, write_page
 
 if TYPE_CHECKING:
@@ -32,24 +32,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The practitioner's recipe for tuning a neural network, as one command.",
 )  # fmt: skip
-
-
-def _complete(incomplete: str) -> list[str]:
-    """Runs and bundled configs, for the shell's completion."""
-    from hpsearch.config.find import bundled, runs
-
-    names = sorted({*runs(Path("runs")), *bundled()})
-    return [name for name in names if name.startswith(incomplete)]
-
-
-ConfigArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="CONFIG", autocompletion=_complete,
-        help="A YAML file, a run, or a bundled config (digits, spiral, ...);"
-        " without it ./hpsearch.yaml, else digits.",
-    ),
-]  # fmt: skip
 
 
 class SearchStage(StrEnum):
@@ -198,21 +180,7 @@ def run(options: Options, config: ConfigArgument = None) -> None:
     finish(session, verdict, next_words(session), last=last)
 
 
-@app.command("final")
-@command
-def final(options: Options, config: ConfigArgument = None) -> None:
-    """Retrain the winners, choose, read the test set once."""
-    from hpsearch.report.final import final_view
-    from hpsearch.session import Session
-
-    session = Session.of(options, config)
-    with session.runner() as runner:
-        document = runner.final()
-        refused = runner.refused
-    emit(options, document.to_json(), final_view(document))
-    finish(session, document.verdict, next_words(session))
-    if refused:
-        raise typer.Exit(1)
+app.command("final")(afterwards.final)
 
 
 @app.command("train")
@@ -239,6 +207,9 @@ def train(
     verdict = Verdict.FAIL if closeup.diverged else Verdict.PASS
     following = "report" if session.store.config.exists() else "data"
     finish(session, verdict, "train" if closeup.diverged else following)
+
+
+app.command("predict")(afterwards.predict)
 
 
 @app.command("report")

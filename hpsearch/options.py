@@ -20,6 +20,24 @@ from hpsearch.errors import HpsearchError
 BUG = 4
 
 
+def _complete(incomplete: str) -> list[str]:
+    """Runs and bundled configs, for the shell's completion."""
+    from hpsearch.config.find import bundled, runs
+
+    names = sorted({*runs(Path("runs")), *bundled()})
+    return [name for name in names if name.startswith(incomplete)]
+
+
+ConfigArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="CONFIG", autocompletion=_complete,
+        help="A YAML file, a run, or a bundled config (digits, spiral, ...);"
+        " without it ./hpsearch.yaml, else digits.",
+    ),
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Options:
     """The same everywhere; see `hpsearch COMMAND --help`."""

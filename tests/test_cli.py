@@ -109,7 +109,7 @@ def test_search_json_has_the_keys_of_the_contract(shell, small):
 def test_run_json_lists_every_stage_in_order(shell, small):
     result = shell("run", small, "--json")
     stages = [d["stage"] for d in json.loads(result.stdout)["stages"]]
-    assert stages == ["data", "sanity", "overfit", "sweep", "coarse", "refine-1"]
+    assert stages == ["data", "sanity", "overfit", "sweep", "coarse", "refine-1", "final"]
     assert result.exit_code == 0
 
 

@@ -25,11 +25,12 @@ FLOORS = (
     ("cohort", "lockstep", "reading", "prediction"),
     ("recorder", "csvtables", "curves"),
     ("stages", "training", "store"),
-    ("settings", "portable", "starting", "report", "progress", "options", "dispatch"),
+    ("settings", "portable", "starting", "report", "progress", "options", "dispatch", "predicting"),
     ("runner",),
     ("finishing",),
     ("session", "rehearsal", "closeup"),
     ("showing",),
+    ("afterwards",),
     ("cli",),
     ("__main__",),
 )

@@ -91,7 +91,7 @@ def test_hostile_names_are_text_on_the_page(tmp_path, name):
 def test_the_page_of_a_hostile_run_name_and_of_an_empty_run(tmp_path):
     html = page(RunStore(tmp_path, "<b>&"))
     assert "<h1>&lt;b&gt;&amp;</h1>" in html
-    assert html.count("not run") == 6
+    assert html.count("not run") == 7
 
 
 def luminance(colour):

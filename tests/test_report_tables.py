@@ -124,8 +124,8 @@ def test_gates_are_the_whole_recipe(tmp_path):
     store.write_document(CHECKS["data"])
     store.write_document(opened())
     shown = {gate.stage: gate.state for gate in gates(tables.documents(store))}
-    assert list(shown) == ["data", "sanity", "overfit", "sweep", "coarse", "refine-1"]
-    assert list(shown.values()) == ["warn", *["not run"] * 3, "unfinished 0/60", "not run"]
+    assert list(shown) == ["data", "sanity", "overfit", "sweep", "coarse", "refine-1", "final"]
+    assert list(shown.values()) == ["warn", *["not run"] * 3, "unfinished 0/60", *["not run"] * 2]
 
 
 def best_at(value, metric="val_accuracy"):
@@ -162,7 +162,8 @@ def test_json_is_strict_and_complete(tmp_path):
     assert [document["stage"] for document in run["stages"]] == [*CHECKS, "coarse"]
     assert run["best"]["trial"] == 4
     assert (run["best"]["stage"], run["best"]["hparams"]["hidden"]) == ("coarse", [64, 32])
-    assert [gate["verdict"] for gate in status["stages"]] == [WARN, PASS, FAIL, PASS, WARN, None]
+    verdicts = [WARN, PASS, FAIL, PASS, WARN, None, None]
+    assert [gate["verdict"] for gate in status["stages"]] == verdicts
     assert status["stages"][4]["finished"] == 14
 
 

@@ -238,7 +238,7 @@ def test_the_views_of_a_run_that_has_only_begun(tmp_path):
     store.write_config("name: r\n")
     store.write_document(opened())
     assert "unfinished 0/60" in shown(status_view(store))
-    assert shown(status_view(store)).count("not run") == 5
+    assert shown(status_view(store)).count("not run") == 6
     assert str(store.folder)[:20] in shown(run_view(store), 300)
     assert "best.npz" not in shown(run_view(store), 300)
     assert "no runs yet" in shown(runs_view([]))

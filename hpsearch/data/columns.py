@@ -128,14 +128,16 @@ def _cells(tables: Sequence[Table], names: Sequence[str]) -> Cells:
                 f"{listed(extra)}; remove them"
             )
     columns = [
-        _column(name, [table.cells[table.names.index(name)] for table in tables]) for name in names
+        column_of(name, [table.cells[table.names.index(name)] for table in tables])
+        for name in names
     ]
     files = np.repeat(np.arange(len(tables)), [len(table.rows) for table in tables])
     rows = np.concatenate([table.rows for table in tables])
     return Cells(columns, files, rows, tuple(table.path for table in tables))
 
 
-def _column(name: str, series: "Sequence[pd.Series[Any]]") -> Column:
+def column_of(name: str, series: "Sequence[pd.Series[Any]]") -> Column:
+    """One column from its piece in every file."""
     pieces = [_numbers(each) if each.dtype.kind in "iuf" else _text(each) for each in series]
     if len(pieces) == 1:
         return Column(name, *pieces[0])

@@ -46,7 +46,7 @@ def combine(pairs: dict[str, Pair], places: dict[str, Path]) -> Loaded:
     for name, (x, y) in pairs.items():
         _check_pair(x, y, f"{places[name]}: {name}")
     shape = pairs["train"][0].shape[1:]
-    xs = {name: _stored(x, str(places[name])) for name, (x, _) in pairs.items()}
+    xs = {name: stored(x, str(places[name])) for name, (x, _) in pairs.items()}
     for name, (x, _) in pairs.items():
         _check_alike(name, places[name], x.shape[1:] == shape, xs[name].dtype == xs["train"].dtype)
     y, classes = encode_labels(
@@ -94,7 +94,7 @@ def _check_alike(name: str, path: Path, same_shape: bool, same_dtype: bool) -> N
         )
 
 
-def _stored(x: NDArray[Any], place: str) -> NDArray[Any]:
+def stored(x: NDArray[Any], place: str) -> NDArray[Any]:
     """x as (N, D) uint8, float32 or float64, whichever holds its numbers exactly."""
     if x.dtype.kind not in "biuf":
         raise DataError(f"{place}: x must be numbers, got {x.dtype}; encode text as numbers")

@@ -1,0 +1,68 @@
+"""`hpsearch predict`: a saved model's classes and probabilities for new rows."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.data.unlabelled import Unlabelled, load_unlabelled
+from hpsearch.errors import UsageError
+from hpsearch.prediction import Predictor
+from hpsearch.store import RunStore
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """A model's probabilities (N, C) for N rows."""
+
+    classes: tuple[str, ...]
+    rows: Unlabelled
+    probabilities: NDArray[np.float64]
+
+    @property
+    def chosen(self) -> list[str]:
+        """The most probable class of every row."""
+        return [self.classes[n] for n in self.probabilities.argmax(axis=1)]
+
+    def to_json(self) -> dict[str, Any]:
+        rows = zip(self.rows.names, self.chosen, self.probabilities.tolist(), strict=True)
+        return {
+            "classes": list(self.classes),
+            "rows": [{self.rows.kind: n, "class": c, "probabilities": p} for n, c, p in rows],
+        }
+
+    def to_csv(self) -> str:
+        """One line per row: its name, its class, and the probability of every class."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([self.rows.kind, "class", *(f"p({name})" for name in self.classes)])
+        for name, chosen, row in zip(
+            self.rows.names, self.chosen, self.probabilities.tolist(), strict=True
+        ):
+            writer.writerow([name, chosen, *(f"{p:.6g}" for p in row)])
+        return text.getvalue()
+
+
+def predict(model: str, data: Path, *, runs_dir: Path) -> Answers:
+    """The answers of a model, an .npz file or the run that it is the best of, for the rows at
+    `data`. UsageError where there is no such model.
+    """
+    predictor = Predictor.read(_model(model, runs_dir))
+    rows = load_unlabelled(data, predictor.features, predictor.image_shape)
+    return Answers(predictor.classes, rows, predictor.probabilities(rows.x))
+
+
+def _model(model: str, runs_dir: Path) -> Path:
+    if (path := Path(model)).is_file():
+        return path
+    run = RunStore(runs_dir, model)
+    if not run.config.exists():
+        raise UsageError(f"MODEL {model}: must be an .npz file or a run; see hpsearch ls")
+    ended = run.final_document()
+    if not ended or not ended.model:
+        raise UsageError(f"MODEL {model}: the run has no final model yet; hpsearch final {model}")
+    return run.folder / ended.model
