@@ -42,3 +42,38 @@ def predict(
     found = answer(model, data, runs_dir=options.runs_dir)
     typer.echo(dumps(found.to_json()) if options.json else found.to_csv(), nl=options.json)
     follow(options, "hpsearch ls")
+
+
+@command
+def replay(
+    options: Options,
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial, say coarse/41.")],
+) -> None:
+    """Train a trial again; verify every number stored of it."""
+    from hpsearch.replaying import replay as train_again
+    from hpsearch.session import Session
+
+    session = Session.of(options, name)
+    session.existing()
+    with session.runner(writing=False) as runner:
+        found = train_again(runner, trial)
+    emit(options, found.to_json(), found.view())
+    follow(options, session.next("report"))
+    if not found.match:
+        raise typer.Exit(1)
+
+
+@command
+def diff(
+    options: Options,
+    a: Annotated[str, typer.Argument(metavar="A", help="A run, or a trial: RUN:coarse/41.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+) -> None:
+    """Two runs or two trials side by side: only what differs."""
+    from hpsearch.comparing import compare
+
+    found = compare(a, b, runs_dir=options.runs_dir)
+    emit(options, found.to_json(), found.view())
+    where = f" --runs-dir {options.runs_dir}" if options.runs_dir != Path("runs") else ""
+    follow(options, f"hpsearch report {a.partition(':')[0]}{where}")

@@ -257,6 +257,10 @@ def ls(options: Options) -> None:
     follow(options, (f"hpsearch report {found[-1].name}" if found else "hpsearch run") + where)
 
 
+app.command("diff")(afterwards.diff)
+app.command("replay")(afterwards.replay)
+
+
 @app.command("schema")
 @command
 def schema(options: Options) -> None:

@@ -28,7 +28,7 @@ FLOORS = (
     ("settings", "portable", "starting", "report", "progress", "options", "dispatch", "predicting"),
     ("runner",),
     ("finishing",),
-    ("session", "rehearsal", "closeup"),
+    ("session", "rehearsal", "closeup", "replaying", "comparing"),
     ("showing",),
     ("afterwards",),
     ("cli",),
