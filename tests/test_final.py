@@ -2,12 +2,15 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from test_runner import SMALL, Seen, contents
+from typer.testing import CliRunner
 
+from hpsearch.cli import app
 from hpsearch.config.find import bundled, find
 from hpsearch.config.load import load
 from hpsearch.data import Augment, Source
@@ -46,8 +49,6 @@ def searched(tmp_path_factory):
 
 @pytest.fixture
 def root(searched, tmp_path):
-    import shutil
-
     return shutil.copytree(searched, tmp_path / "own")
 
 
@@ -138,8 +139,6 @@ class Halting(Seen):
 
 
 def test_interrupted_and_taken_up_it_ends_with_the_same_files(root, tmp_path):
-    import shutil
-
     other = shutil.copytree(root, tmp_path / "other")
     finisher(root, jobs=2).final()
     halted = finisher(other)
@@ -251,3 +250,15 @@ def test_one_that_diverges_with_a_fresh_seed_is_not_chosen(searched):
 def test_wilsons_interval(right, rows, low, high):
     """81 of 263 is Newcombe's (1998) example; 0 of 10 ends at z^2 / (n + z^2)."""
     assert final.wilson(right / rows, rows) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_command_shows_the_stored_result_and_fails_where_it_refuses(tmp_path):
+    small = ["--set", "search.coarse={trials: 4, epochs: 2}", "--runs-dir", str(tmp_path / "r")]
+    final_ = ["final", "digits", *small, "--set"]
+    assert CliRunner().invoke(app, ["search", "digits", *small]).exit_code == 0
+    first = CliRunner().invoke(app, [*final_, "final={top: 2, seeds: 2}"])
+    assert first.exit_code == 0 and "test accuracy" in first.stdout
+    other = CliRunner().invoke(app, [*final_, "final={top: 1, seeds: 2}"])
+    assert other.exit_code == 1 and other.stdout == first.stdout and "--force" in other.stderr
+    forced = CliRunner().invoke(app, [*final_, "final={top: 1, seeds: 2}", "--force"])
+    assert forced.exit_code == 0 and "has been read 2 times" in forced.stdout
