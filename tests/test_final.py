@@ -23,7 +23,7 @@ from hpsearch.store import RunStore
 from hpsearch.training import Watch
 from hpsearch.trial import Curves, Status, TrialResult
 
-FEW = ("final={top: 3, seeds: 2}", "search.refine={trials: 4, epochs: 3, rounds: 1}")
+FEW = ("final={top: 3, seeds: 2}", "search.refine={trials: 10, epochs: 3, rounds: 1}")
 
 
 def finisher(root, *overrides, data=None, jobs=1, **flags):
@@ -74,6 +74,19 @@ def test_the_best_over_all_stages_are_trained_again_with_seeds_and_orders_of_the
         assert candidate["sd"] == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2))
     first = document.candidates[0]
     assert document.optimism == pytest.approx(first["value"] - first["mean"])
+
+
+def test_a_trial_carried_over_counts_once_as_the_better_of_the_two(searched):
+    work = finisher(searched, "final={top: 100, seeds: 1}")
+    coarse, refined = (work.store.results(stage) for stage in ("coarse", "refine-1"))
+    both = [r for r in refined if r.hparams in [c.hparams for c in coarse]]
+    done = [r for r in [*coarse, *refined] if r.status is Status.DONE]
+    found = [result for _, result in final.candidates(work.context("final"))]
+    assert both and len(found) == len(done) - len(both)
+    for again in both:
+        first = next(c for c in coarse if c.hparams == again.hparams)
+        kept = next(r for r in found if r.hparams == again.hparams)
+        assert kept.rank[:2] == max(first.rank[:2], again.rank[:2])
 
 
 def test_the_saved_model_gives_the_stored_test_accuracy_and_a_plain_sum_gives_it_too(root):
