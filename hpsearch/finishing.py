@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hpsearch.data import Rows
 from hpsearch.errors import GateError
 from hpsearch.nn.net import Net
+from hpsearch.portable import portable
 from hpsearch.prediction import Member, Predictor
 from hpsearch.runner import Runner
 from hpsearch.stages import final
@@ -106,7 +107,8 @@ class Finisher(Runner):
         """The weights of every net of `final` are kept: a trial's file promises them."""
         for result in results:
             if result.stage == final.NAME and result.weights is not None:
-                self.store.write_weights(_nets(result.id), result.id, self.model(result))
+                nets = portable(self.config, self.data, result)
+                self.store.write_weights(_nets(result.id), result.id, nets)
         if results and results[0].stage == final.NAME:
             self.store.record(*results)
         else:
