@@ -127,12 +127,13 @@ def search(
     from hpsearch.rehearsal import rehearse
     from hpsearch.report.terminal import document_view
     from hpsearch.session import Session
+    from hpsearch.stages.rounds import without_coarse
 
     session = Session.of(options, config)
     with session.runner(writing=not dry_run) as runner:
         name, why = ("coarse", "") if stage is SearchStage.coarse else runner.due()
         if stage is SearchStage.refine and name == "coarse":
-            name = runner.refine_without_coarse()
+            name = without_coarse(session.store.search_document("coarse"))
         if not dry_run:
             runner.verify()
         if name is None:
@@ -158,7 +159,8 @@ def run(options: Options, config: ConfigArgument = None) -> None:
 
     from hpsearch.report.terminal import check_view, run_view
     from hpsearch.session import Session
-    from hpsearch.verdict import CheckDocument, worst
+    from hpsearch.stages.gates import outcome
+    from hpsearch.verdict import CheckDocument
 
     session, documents = Session.of(options, config), []
     with session.runner() as runner:
@@ -166,11 +168,11 @@ def run(options: Options, config: ConfigArgument = None) -> None:
             documents.append(document)
             if isinstance(document, CheckDocument) and document.stage in runner.judged:
                 show(Group(check_view(document), ""), quiet=options.json)
-        stopped = runner.closed(documents[-1].verdict) and not options.force
+        stopped = runner.closed(documents[-1]) and not options.force
         warned = "failed" if documents[-1].verdict == "fail" else "warned, and --strict is on"
         why = f"{documents[-1].stage} {warned}" if stopped else runner.due()[1]
+        verdict = outcome(runner.context("refine"), documents)
     write_page(session)
-    verdict = worst([d.verdict for d in documents if d.verdict])
     if options.json:
         emit(options, {"stages": [d.to_json() for d in documents]}, "")
     else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
+from time import monotonic
 
 from threadpoolctl import threadpool_limits
 
@@ -76,16 +77,34 @@ def _folder(left: ExitStack) -> Path:
     return Path(left.enter_context(tempfile.TemporaryDirectory(prefix="hpsearch-")))
 
 
+class Allowance:
+    """The seconds that a search may take, of which `spent` are gone; None: as many as it needs."""
+
+    def __init__(self, seconds: float | None = None, spent: float = 0.0) -> None:
+        self.seconds, self._began = seconds, monotonic() - spent
+
+    @property
+    def is_over(self) -> bool:
+        return self.seconds is not None and monotonic() - self._began >= self.seconds
+
+    @property
+    def said(self) -> str:
+        """That it is over, empty before."""
+        return "the budget is spent (search.budget.seconds)" if self.is_over else ""
+
+
 class Dispatch:
     """Trains the trials of one stage. With `keep` a failed trial is a result, else an error: a
-    check must not judge by what is not there.
+    check must not judge by what is not there. Once the `allowance` is over no cohort is begun.
     """
 
     def __init__(
-        self, data: Dataset, watch: Watch, say: Callable[[str], None], *, jobs: int, keep: bool
-    ) -> None:
+        self, data: Dataset, watch: Watch, say: Callable[[str], None], *, jobs: int, keep: bool,
+        allowance: Allowance | None = None,
+    ) -> None:  # fmt: skip
         self.data, self.watch, self.say = data, watch, say
         self.jobs, self.keep = jobs, keep
+        self.allowance = allowance or Allowance()
         self._failed = set[int]()  # trials of cohorts that failed: each has one more try
 
     def steps(self, specs: Sequence[TrialSpec]) -> int:
@@ -113,6 +132,8 @@ class Dispatch:
                 for outcome in outcomes:
                     if isinstance(outcome, Failure):
                         outcome = self._settle(outcome, waiting)
+                    if self.allowance.is_over:
+                        waiting.clear()
                     yield outcome
 
     def _settle(self, failure: Failure, waiting: deque[Task]) -> list[TrialResult]:

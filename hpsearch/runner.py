@@ -19,7 +19,7 @@ from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
 from hpsearch.data.sharing import mapped_files
-from hpsearch.dispatch import Dispatch
+from hpsearch.dispatch import Allowance, Dispatch
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.portable import portable
 from hpsearch.search.samplers import tpe
@@ -30,12 +30,12 @@ from hpsearch.settings import (
     search_settings,
     space_differences,
 )
-from hpsearch.stages import CHECKS, gates, search
+from hpsearch.stages import CHECKS, gates, rounds, search
 from hpsearch.stages.context import Context, Round, Stage
 from hpsearch.store import RunStore
 from hpsearch.training import Watch
 from hpsearch.trial import Status, TrialResult
-from hpsearch.verdict import CheckDocument, Document, SearchDocument, Verdict
+from hpsearch.verdict import CheckDocument, Document, SearchDocument
 
 
 class View(Protocol):
@@ -68,17 +68,24 @@ class Runner:
         self._files = mapped_files(data)
         return data
 
+    @cached_property
+    def allowance(self) -> Allowance:
+        """Of `search.budget.seconds`; what earlier commands took is what their trials say."""
+        trials = [r for name in self.store.search_stages() for r in self.store.results(name)]
+        spent = sum(result.train_seconds for result in trials) / self.jobs
+        return Allowance(self.config.search.budget.seconds, spent)
+
     def run(self) -> Iterator[Document]:
         """Every stage in order, refine while its rule asks; ends early at a failed gate."""
         self.verify()
         for stage in CHECKS:
             yield (document := self.check(stage.name))
-            if self.closed(document.verdict) and not self.force:
+            if self.closed(document) and not self.force:
                 return
         begun = iter(self.store.search_stages())
         while name := next(begun, None) or self.due()[0]:
             yield (round_ := self.search(name))
-            if self.closed(round_.verdict) and not self.force:
+            if self.closed(round_) and not self.force:
                 return
 
     def check(self, name: str) -> CheckDocument:
@@ -108,11 +115,9 @@ class Runner:
         context, done = self._open(name), self.store.results(name)
         opened = context.opened
         assert opened is not None
-        trials = search.drawing_of(context).total
-        if opened.verdict and len(done) >= trials and not self.force:
-            self.view.say(f"{name}: all {opened.trials} trials are done")
-            self._derive(opened, done)
-            return opened
+        if not (self._unfinished(context) or self.force):
+            self.view.say(f"{name}: {len(done)} of {opened.trials} trials are done")
+            return self._derive(context, opened, done)
         stage = search.COARSE if name == "coarse" else search.REFINE
         try:
             done = self._train(stage, context, done, keep=True)
@@ -120,11 +125,7 @@ class Runner:
             self.store.write_tables(name, self.store.results(name))
         document = stage.judge(context, done)
         assert isinstance(document, SearchDocument)
-        after = [*context.rounds, Round(document, done)]
-        if document.verdict is Verdict.FAIL:
-            document = replace(document, next_command="hpsearch sweep")
-        elif search.due(replace(context, rounds=after))[0] is None:
-            document = replace(document, next_command="hpsearch final")
+        document = rounds.decided(context, Round(document, done), over=self.allowance.said)
         self._write_next(document)
         self.store.write_document(document)
         self.judged.add(name)
@@ -134,24 +135,17 @@ class Runner:
     def due(self) -> tuple[str | None, str]:
         """The search stage to run next, or None where the rule says stop; and why."""
         for name in self.store.search_stages():
-            opened = self.store.search_document(name)
-            begun = Context(self.config, self.data, name, opened=opened)
-            if opened and (opened.verdict is None or self._lacks(begun)):
+            if self._unfinished(self.context(name)):
                 return name, "it was begun and not finished"
-        return search.due(self.context("refine"))
+        over = self.allowance.said
+        return (None, over) if over else rounds.due(self.context("refine"))
 
-    def _lacks(self, context: Context) -> bool:
-        return self.store.finished(context.stage) < search.drawing_of(context).total
-
-    def refine_without_coarse(self) -> str:
-        """The round that `--stage refine` starts where no coarse search is finished."""
-        opened = self.store.search_document("coarse")
-        if opened:
-            raise GateError(
-                f"refine: coarse has not finished its {opened.trials} trials;"
-                " finish it first: hpsearch search --stage coarse"
-            )
-        return "refine-1"
+    def _unfinished(self, context: Context) -> bool:
+        """Whether trials of a stage that has begun, or its verdict, are missing."""
+        if context.opened is None or context.opened.verdict is None:
+            return context.opened is not None
+        lacking = self.store.finished(context.stage) < search.drawing_of(context).total
+        return lacking and not self.allowance.is_over
 
     def verify(self) -> None:
         """Raises ConfigError if finished trials would come out different with this config, or if
@@ -192,10 +186,10 @@ class Runner:
         """What stage `name` may look at: the documents that hold for this config and data."""
         searching = name.startswith(("coarse", "refine", "final"))
         before = self.store.search_stages() if searching else []
-        rounds = before[: before.index(name)] if name in before else before
+        earlier = before[: before.index(name)] if name in before else before
         return Context(
             self.config, self.data, name, self._checks(),
-            [r for r in map(self._round, rounds) if r.document.verdict],
+            [r for r in map(self._round, earlier) if r.document.verdict],
             self.store.search_document(name) if name in before else None,
         )  # fmt: skip
 
@@ -243,9 +237,9 @@ class Runner:
             verb = "has" if len(missing) == 1 else "have"
             self.view.say(f"{name}: starts although {', '.join(missing)} {verb} not been run")
 
-    def closed(self, verdict: Verdict | None) -> bool:
-        """Whether a run ends at this verdict."""
-        return gates.closed(verdict, strict=self.strict)
+    def closed(self, document: Document) -> bool:
+        """Whether a run ends at this document."""
+        return gates.closes(self.context("refine"), document, strict=self.strict)
 
     def _train(
         self, stage: Stage, context: Context, done: Sequence[TrialResult], *, keep: bool
@@ -255,7 +249,10 @@ class Runner:
         while missing := [
             spec for spec in stage.plan(context, _by_id(finished)) if spec.id not in finished
         ]:
-            work = Dispatch(self.data, self.watch, self.view.say, jobs=self.jobs, keep=keep)
+            work = Dispatch(
+                self.data, self.watch, self.view.say, jobs=self.jobs, keep=keep,
+                allowance=self.allowance if keep else None,
+            )  # fmt: skip
             steps = work.steps(missing)
             begin = partial(self.view.begin, context.stage, len(missing), steps)
             for results in work.trained(missing, begin):
@@ -266,6 +263,8 @@ class Runner:
                 for result in results:
                     finished[result.id] = result.light if keep else result
                     self.view.trial(result)
+            if keep and self.allowance.is_over:
+                break
         return _by_id(finished)
 
     def _record(self, results: Sequence[TrialResult], before: Mapping[int, TrialResult]) -> None:
@@ -279,13 +278,22 @@ class Runner:
                     self.store.write_weights(f"{result.stage}/best", result.id, model)
         self.store.record(*results)
 
-    def _derive(self, document: SearchDocument, done: Sequence[TrialResult]) -> None:
-        """Writes again what is derived from the trials, where it is gone."""
+    def _derive(
+        self, context: Context, document: SearchDocument, done: Sequence[TrialResult]
+    ) -> SearchDocument:
+        """Writes again what is derived from the trials, where it is gone, and what is due after
+        the last stage, where the config says something else now.
+        """
         folder = self.store.stage_folder(document.stage)
         if not all((folder / name).exists() for name in ("trials.csv", "curves.csv")):
             self.store.write_tables(document.stage, done)
         if document.best and not (folder / "next.yaml").exists():
             self._write_next(document)
+        decided = rounds.decided(context, Round(document, done), over=self.allowance.said)
+        if decided != document and document.stage == self.store.search_stages()[-1]:
+            self.store.write_document(decided)
+            return decided
+        return document
 
     def _write_next(self, document: SearchDocument) -> None:
         if document.best:

@@ -13,7 +13,7 @@ from hpsearch.data import Dataset, Preprocess, Rows, Source, fit
 from hpsearch.data import load as load_data
 from hpsearch.nn import losses
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.stages import RECIPE, data, sanity, search
+from hpsearch.stages import RECIPE, data, rounds, sanity, search
 from hpsearch.stages.context import Context, Round, seed
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Curves, Status, TrialResult
@@ -275,7 +275,7 @@ def test_the_lectures_refined_search_is_warned_and_widened_upward(lecture_contex
     assert low >= 1e-4 and high == pytest.approx(1e-2)
     assert judged.edges[0].next == (low, high)
     after = replace(refine, stage="refine", rounds=[*refine.rounds, Round(judged, refined)])
-    assert search.due(after)[0] == "refine-2"
+    assert rounds.due(after)[0] == "refine-2"
 
 
 def test_widening_stops_at_half_the_rate_that_diverges(lecture_context):

@@ -157,15 +157,21 @@ class Refine(Section):
 
     trials: Trials = key(100, "trials of each round")
     epochs: Count = key(15, "epochs of each trial")
-    rounds: Count = key(3, "at most so many rounds")
+    rounds: Count = key(
+        3, "at most so many that do not widen the space; of all, twice as many and 3"
+    )
     schedule: Schedule | None = key("constant", "in place of train.schedule")
 
 
 class Budget(Section):
-    """Limits for the whole search."""
+    """Limits for the whole search: what they let train is kept; raise them and it goes on."""
 
-    seconds: None = key(None, "not offered yet")
-    trial_epochs: None = key(None, "not offered yet")
+    seconds: Rate | None = key(
+        None, "time to train; when it is up, what trains is finished and no more begun"
+    )
+    trial_epochs: Count | None = key(
+        None, "trials times the epochs each may train; the first trials that fit are trained"
+    )
 
 
 class Search(Section):

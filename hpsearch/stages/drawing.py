@@ -25,7 +25,8 @@ class Drawing:
 
     What is drawn for a trial is a function of (run seed, stage, number) and of the space; with
     tpe also of the results before its batch. In a finite space no trial is drawn twice, and there
-    are no more than it has; of the grid's points too.
+    are no more than it has; of the grid's points too. Of all that there can be, the first for
+    which there is `room` are trained.
     """
 
     context: Context
@@ -33,14 +34,19 @@ class Drawing:
     carried: Sequence[Mapping[str, Any]]
     asked: int
     settings: Settings
+    room: int | None = None
 
     @property
     def sampler(self) -> str:
         return self.context.config.search.sampler
 
-    @cached_property
+    @property
     def total(self) -> int:
-        """How many trials there are: those asked for, or as many as there can be."""
+        """How many trials there are: those asked for, or as many as there can be and fit."""
+        return self._possible if self.room is None else min(self._possible, self.room)
+
+    @cached_property
+    def _possible(self) -> int:
         carried, found = len(self.carried), self._combinations
         if found is None:
             return max(carried, self.asked)
@@ -50,10 +56,15 @@ class Drawing:
     @property
     def remark(self) -> str:
         """Why there are fewer trials than were asked for; empty where there are not."""
-        if self.total >= self.asked:
-            return ""
-        source = "grid" if self.sampler == "grid" else "space"
-        return f"the {source} has {self.total} settings, each tried once, not {self.asked}"
+        said = []
+        if self._possible < self.asked:
+            source = "grid" if self.sampler == "grid" else "space"
+            many = f"{self._possible} settings, each tried once, not {self.asked}"
+            said.append(f"the {source} has {many}")
+        if self.total < self._possible:
+            fit = f"the first {self.total} of {self._possible} trials"
+            said.append(f"the budget is spent with {fit} (search.budget.trial_epochs)")
+        return "; ".join(said)
 
     def missing(self, done: Sequence[TrialResult]) -> Numbered:
         """The trials to train next: of all that are not done, or with tpe of the first batch."""
@@ -95,11 +106,12 @@ class Drawing:
     def _batches(self, done: Sequence[TrialResult], known: set[int]) -> Iterator[Numbered]:
         """Of each batch the trials that are not done; it is known when those before it are."""
         for start in range(0, self.total, tpe.BATCH):
-            batch = range(start, min(start + tpe.BATCH, self.total))
-            if not known.issuperset(batch):
+            batch = range(start, min(start + tpe.BATCH, self._possible))
+            wanted = set(batch[: self.total - start]) - known
+            if wanted:
                 earlier = sorted((r for r in done if r.id < start), key=lambda r: r.id)
                 hparams = self._proposed(batch, earlier)
-                yield [(n, h) for n, h in zip(batch, hparams, strict=True) if n not in known]
+                yield [(n, h) for n, h in zip(batch, hparams, strict=True) if n in wanted]
 
     def _proposed(
         self, batch: range, earlier: Sequence[TrialResult]

@@ -1,7 +1,17 @@
 """The gates: may a stage start, given what the stages before it concluded?"""
 
+from collections.abc import Sequence
+
 from hpsearch.stages.context import Context
-from hpsearch.verdict import CHECKING, Document, FinalDocument, SearchDocument, Verdict
+from hpsearch.stages.rounds import points_on
+from hpsearch.verdict import (
+    CHECKING,
+    Document,
+    FinalDocument,
+    SearchDocument,
+    Verdict,
+    worst,
+)
 
 
 def closed(verdict: Verdict | None, *, strict: bool) -> bool:
@@ -9,11 +19,26 @@ def closed(verdict: Verdict | None, *, strict: bool) -> bool:
     return verdict is Verdict.FAIL or (strict and verdict is Verdict.WARN)
 
 
+def closes(context: Context, document: Document, *, strict: bool) -> bool:
+    """Whether a run ends at this document: not at a failed search that points on."""
+    pointing = [r.document.stage for r in context.rounds if points_on(context, r)]
+    return closed(document.verdict, strict=strict) and document.stage not in pointing
+
+
+def outcome(context: Context, documents: Sequence[Document]) -> Verdict:
+    """The worst verdict, without those of failed searches that pointed on to a later one."""
+    pointing = {r.document.stage for r in context.rounds if points_on(context, r)}
+    left_behind = {document.stage for document in documents[:-1]} & pointing
+    return worst([d.verdict for d in documents if d.verdict and d.stage not in left_behind])
+
+
 def refusal(context: Context, *, strict: bool) -> str | None:
-    """Why the stage may not start: the first earlier one whose gate is closed."""
+    """Why the stage may not start: the first earlier one whose gate is closed. That of a search
+    which failed and points on is open.
+    """
     before: list[Document] = [context.checks[n] for n in _earlier(context) if n in context.checks]
     if context.stage not in CHECKING:
-        before += [round_.document for round_ in context.rounds]
+        before += [r.document for r in context.rounds if not points_on(context, r)]
     for document in before:
         if closed(document.verdict, strict=strict):
             return (

@@ -15,7 +15,7 @@ from hpsearch.stages.drawing import Drawing
 from hpsearch.stages.standing import accuracy_of, baseline_of
 from hpsearch.stages.zooming import zoom
 from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, ranking, standard_error
-from hpsearch.verdict import Edge, SearchDocument, Verdict
+from hpsearch.verdict import SearchDocument, Verdict
 
 CARRIED = 3  # trials of the last round run again, as a control for the change of epochs
 FLAGGED = ("warn", "strong", "stability")
@@ -54,6 +54,18 @@ def budget_of(context: Context) -> tuple[int, int, str]:
     return part.trials, part.epochs, part.schedule or train.schedule
 
 
+def room(context: Context) -> int | None:
+    """How many trials of this stage `search.budget.trial_epochs` lets train after those of the
+    rounds before; None where there is no limit. A trial costs all epochs it may train, whether
+    it does or not, so that what fits depends on nothing that is still to be found out.
+    """
+    limit = context.config.search.budget.trial_epochs
+    if limit is None:
+        return None
+    spent = sum(len(r.results) * r.document.epochs for r in context.rounds)
+    return max(0, limit - spent) // budget_of(context)[1]
+
+
 def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     """The stage's trials that are not done, or those that can be told already; each a function of
     (run seed, stage, id), and with tpe of the results before its batch.
@@ -65,7 +77,8 @@ def drawing_of(context: Context) -> Drawing:
     """Which hparams the stage's trials have, and how many trials it has."""
     carried = context.opened.carried if context.opened else _carried(context)
     asked = budget_of(context)[0]
-    return Drawing(context, space_of(context), carried, asked, _settings(context))
+    settings = _settings(context)
+    return Drawing(context, space_of(context), carried, asked, settings, room(context))
 
 
 def _settings(context: Context) -> dict[str, Any]:
@@ -103,6 +116,20 @@ def _inside(result: TrialResult, space: Space, settings: Mapping[str, Any]) -> b
     )
 
 
+def _as_long(context: Context, space: Space) -> list[TrialResult]:
+    """The trials of earlier rounds that lie in this one's space and were trained as it trains."""
+    _, epochs, schedule = budget_of(context)
+    settings = _settings(context)
+    return [
+        result
+        for earlier in context.rounds
+        if earlier.document.epochs == epochs
+        and earlier.document.settings.get("train.schedule", schedule) == schedule
+        for result in earlier.results
+        if _inside(result, space, settings)
+    ]
+
+
 def opening(context: Context, settings: dict[str, Any]) -> SearchDocument:
     """The stage's document before its first trial: the space it will keep to."""
     _, epochs, _ = budget_of(context)
@@ -117,7 +144,7 @@ def opening(context: Context, settings: dict[str, Any]) -> SearchDocument:
 def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
     """The stage's document: the best trial, the edges, and the next space with its reasons."""
     space, best = space_of(context), ranking(done)
-    zoomed = zoom(context, space, done, best)
+    zoomed = zoom(context, space, done, ranking([*done, *_as_long(context, space)]))
     counts = {str(status): sum(r.status is status for r in done) for status in Status}
     _, epochs, _ = budget_of(context)
     drawing, (verdict, message) = drawing_of(context), _conclude(context, best, done)
@@ -130,13 +157,22 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
         failed=counts["failed"], best=best[0].described if best else None,
         edges=tuple(zoomed.edges), next_space=write_space(zoomed.space),
         next_command="hpsearch search --stage refine",
-        message="; ".join(filter(None, (message, drawing.remark))),
+        message="; ".join(filter(None, (message, drawing.remark, _cut(context, drawing, done)))),
         reasons=zoomed.reasons, space=write_space(space), sampler=search.sampler,
         metric=search.metric, epochs=epochs, baseline=baseline_of(context),
         settings=context.opened.settings if context.opened else {},
         carried=context.opened.carried if context.opened else (), verdicts=tally(done),
         importance=zoomed.importance, best_of_n=best_of_n(best),
     )  # fmt: skip
+
+
+def _cut(context: Context, drawing: Drawing, done: Sequence[TrialResult]) -> str:
+    """That the seconds were up before all trials were trained, where they were."""
+    seconds = context.config.search.budget.seconds
+    if seconds is None or len(done) >= drawing.total:
+        return ""
+    said = f"the budget ended it after {len(done)} of {drawing.total} trials"
+    return f"{said} (search.budget.seconds: {seconds:g})"
 
 
 def _conclude(
@@ -196,47 +232,6 @@ def next_config(config: Config, document: SearchDocument) -> str:
     following = Config.model_validate(values)
     reasons = {f"search.space.{name}": why for name, why in document.reasons.items()}
     return dump(following, comments=reasons)
-
-
-def _leads_on(edge: Edge, document: SearchDocument) -> bool:
-    """Whether the edge is a reason for another round: the next range reaches beyond it."""
-    if edge.strength not in ("warn", "strong") or edge.next is None:
-        return False
-    old = parse_space(document.space).get(edge.hparam)
-    if old is None or isinstance(old, Choice):
-        return False
-    low, high = old.bounds
-    return edge.next[0] < low if edge.side == "low" else edge.next[1] > high
-
-
-def due(context: Context) -> tuple[str | None, str]:
-    """The search stage to run next, or None; and why. `context.rounds` are those judged."""
-    refine, judged = context.config.search.refine, [r.document for r in context.rounds]
-    if not judged:
-        return "coarse", "the coarse search comes first"
-    done = sum(document.stage != "coarse" for document in judged)
-    following = f"refine-{done + 1}"
-    if done == 0 or context.config.search.round == following:
-        return following, "the range has been narrowed"
-    if done >= refine.rounds:
-        return None, f"all {refine.rounds} rounds of refine are done (search.refine.rounds)"
-    if context.rounds[-1].document.verdict is Verdict.FAIL:
-        return None, f"{judged[-1].stage} failed: {judged[-1].message}"
-    last, before = context.rounds[-1], context.rounds[-2] if len(judged) > 1 else None
-    flagged = [e for e in last.document.edges if _leads_on(e, last.document)]
-    if flagged:
-        return following, f"the best {flagged[0].hparam} lay on an edge"
-    now, then = ranking(last.results), ranking(before.results) if before else []
-    if now and then:
-        after, earlier = (best[0].at_best(accuracy_of(context)) for best in (now, then))
-        error, gain = standard_error(after, len(context.data.validation.y)), after - earlier
-        if gain < error:
-            less = f"gained {gain:.3f}, less than the standard error {error:.3f}"
-            edges = any(edge.strength in FLAGGED for edge in last.document.edges)
-            quiet = "no wider range would help" if edges else "no edge is flagged"
-            return None, f"{quiet}, and the last round {less}"
-        return following, f"the last round gained {gain:.3f}, more than the standard error"
-    return following, "there is no earlier round to compare the last one with"
 
 
 COARSE = Stage("coarse", plan, judge)

@@ -1,0 +1,181 @@
+"""The rounds of a search: which stage is due next, or why it is enough."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpsearch.errors import GateError
+from hpsearch.search.best_of_n import unbiased
+from hpsearch.search.space import Choice, parse_space
+from hpsearch.stages.context import Context, Round
+from hpsearch.stages.search import room
+from hpsearch.stages.standing import accuracy_of, standing
+from hpsearch.trial import ranking, standard_error
+from hpsearch.verdict import Edge, SearchDocument, Verdict
+
+MATTERS = 0.05  # importance from which a strong edge is a reason for another round
+TOP = 5  # trials, most of which should have stopped improving
+FEWEST = 4  # trials that can be halved
+
+
+def due(context: Context) -> tuple[str | None, str]:
+    """The search stage to run next, or None; and why. `context.rounds` are those judged.
+
+    Refine goes on while there is a reason to; of the rounds that do not widen the space at most
+    `search.refine.rounds`, of all twice as many and three: every round chooses by the same
+    validation rows once more.
+    """
+    if not context.rounds:
+        return "coarse", "the coarse search comes first"
+    last, refined = context.rounds[-1], _refined(context)
+    following = f"refine-{len(refined) + 1}"
+    if room(replace(context, stage=following, opened=None)) == 0:
+        return None, "the budget is spent (search.budget.trial_epochs)"
+    if context.config.search.round == following:
+        return following, "its space is given (search.round)"
+    if last.document.verdict is Verdict.FAIL and not points_on(context, last):
+        why = f"{last.document.stage} failed: {last.document.message}"
+        return (None if refined else following), why
+    if not refined:
+        return following, _first(context, last)
+    reason = next(_reasons(context, last), None)
+    if reason is None:
+        return None, "no strong edge is left, and neither trials nor rounds gain more than noise"
+    limit = _limit(context, refined)
+    return (None, f"{limit}; yet {reason}") if limit else (following, reason)
+
+
+def without_coarse(coarse: SearchDocument | None) -> str:
+    """The round that refine starts with where no coarse search is finished."""
+    if coarse:
+        raise GateError(
+            f"refine: coarse has not finished its {coarse.trials} trials;"
+            " finish it first: hpsearch search --stage coarse"
+        )
+    return "refine-1"
+
+
+def decided(context: Context, last: Round, *, over: str) -> SearchDocument:
+    """The document of the stage just judged, with what is due after it, and why; `over` says that
+    the time is up, where it is.
+    """
+    after = replace(context, rounds=[*context.rounds, last], opened=None)
+    following, why = (None, over) if over else due(after)
+    command = "search --stage refine" if following else "final"
+    if last.document.verdict is Verdict.FAIL and not points_on(after, last):
+        following, command = None, "sweep"
+    said = f"goes on with {following}: {why}" if following else f"ends: {why}"
+    return replace(last.document, decision=said, next_command=f"hpsearch {command}")
+
+
+def points_on(context: Context, round_: Round) -> bool:
+    """Whether a failed round shows where to search instead: no accuracy beats chance, but the
+    training loss fell, by more and more towards a bound beyond which the next space reaches.
+    """
+    best = ranking(round_.results)
+    failed = round_.document.verdict is Verdict.FAIL
+    if not failed or not best or not standing(context, best).by_loss:
+        return False
+    return any(_leads_on(edge, round_.document) for edge in round_.document.edges)
+
+
+def _first(context: Context, coarse: Round) -> str:
+    if coarse.document.verdict is Verdict.FAIL:
+        return next(_reasons(context, coarse))
+    wider = _widens(coarse.document.next_space, coarse.document)
+    return f"the range has been {'widened' if wider else 'narrowed'}"
+
+
+def _refined(context: Context) -> list[Round]:
+    return [round_ for round_ in context.rounds if round_.document.stage != "coarse"]
+
+
+def _limit(context: Context, refined: Sequence[Round]) -> str:
+    """Why there may be no more rounds; empty where there may. The next one widens or refines."""
+    most, judged = context.config.search.refine.rounds, [r.document for r in context.rounds]
+    if len(refined) >= 2 * most + 3:
+        return f"there have been {len(refined)} rounds, of search.refine.rounds: {most}"
+    widened = sum(_widens(after.space, before) for before, after in pairwise(judged))
+    if len(refined) - widened >= most and not _widens(judged[-1].next_space, judged[-1]):
+        return f"all {most} rounds that refine are done (search.refine.rounds)"
+    return ""
+
+
+def _widens(written: Mapping[str, Any], before: SearchDocument) -> bool:
+    """Whether a space, as YAML writes it, reaches beyond the one that a stage searched."""
+    old = parse_space(before.space)
+    return any(
+        kind.bounds[0] < then.bounds[0] or kind.bounds[1] > then.bounds[1]
+        for name, kind in parse_space(written).items()
+        if not isinstance(kind, Choice)
+        and not isinstance(then := old.get(name, kind), Choice)
+    )
+
+
+def _leads_on(edge: Edge, document: SearchDocument) -> bool:
+    """Whether the edge is a reason for another round: it is strong, of an hparam that matters,
+    and the next range reaches beyond it.
+    """
+    old = parse_space(document.space).get(edge.hparam)
+    if edge.strength != "strong" or edge.next is None or old is None or isinstance(old, Choice):
+        return False
+    low, high = old.bounds
+    beyond = edge.next[0] < low if edge.side == "low" else edge.next[1] > high
+    return beyond and document.importance.get(edge.hparam, 1.0) >= MATTERS
+
+
+def _reasons(context: Context, last: Round) -> Iterator[str]:
+    """What speaks for another round; gains are measured in accuracy, against its noise."""
+    for edge in last.document.edges:
+        if _leads_on(edge, last.document):
+            what = "trend" if last.document.verdict is Verdict.FAIL else "best"
+            yield f"the {what} of {edge.hparam} lies on its {edge.side} edge ({edge.strength})"
+    scores, before = _accuracies(context, last), _before(context)
+    if before is None:
+        yield "there is no earlier round to compare the last one with"
+        return
+    if not len(scores):
+        return
+    error = standard_error(float(scores[0]), len(context.data.validation.y))
+    noise, half = max(error, _seed_sd(context, last, before)), len(scores) // 2
+    bought = float(scores.max()) - unbiased(scores, half) if len(scores) >= FEWEST else 0.0
+    if bought >= noise:
+        yield f"its second half of trials bought {bought:.3f}, more than the noise, {noise:.3f}"
+    then = _accuracies(context, before)
+    if len(then) and scores[0] - then[0] >= error:
+        gain = scores[0] - then[0]
+        yield f"the last round gained {gain:.3f}, more than the standard error, {error:.3f}"
+    top = ranking(last.results)[:TOP]
+    improving = sum(result.verdict == "still-improving" for result in top)
+    if 2 * improving > len(top):
+        yield f"{improving} of the best {len(top)} trials were still improving"
+
+
+def _before(context: Context) -> Round | None:
+    return context.rounds[-2] if len(context.rounds) > 1 else None
+
+
+def _accuracies(context: Context, round_: Round) -> NDArray[np.float64]:
+    """Of the completed trials (N,), the best by the searched metric first."""
+    name = accuracy_of(context)
+    return np.array([result.at_best(name) for result in ranking(round_.results)])
+
+
+def _seed_sd(context: Context, last: Round, before: Round) -> float:
+    """What another seed does to an accuracy: the standard deviation, as told by the trials that
+    both rounds trained, and as long; 0 where there are none.
+    """
+    if last.document.epochs != before.document.epochs:
+        return 0.0
+    name, known = accuracy_of(context), {repr(r.hparams): r for r in ranking(before.results)}
+    differences = [
+        result.at_best(name) - known[repr(result.hparams)].at_best(name)
+        for result in ranking(last.results)
+        if repr(result.hparams) in known
+    ]
+    return math.sqrt(np.mean(np.square(differences)) / 2) if differences else 0.0
