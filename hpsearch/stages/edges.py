@@ -75,7 +75,7 @@ def _edge(
     )
     text = f"{_place(name, kind, about.best, side)}{_reasons(kind, signals, side)}; {advice}"
     if stand.by_loss:
-        text += " (judged by the drop of the training loss: no accuracy beats chance)"
+        text += " (judged by the drop of the training loss: no trial has learnt yet)"
     return Edge(name, side, strength, kind.position(about.best), _evidence(signals), text)
 
 

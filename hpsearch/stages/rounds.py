@@ -41,9 +41,9 @@ def due(context: Context) -> tuple[str | None, str]:
     if last.document.verdict is Verdict.FAIL and not points_on(context, last):
         why = f"{last.document.stage} failed: {last.document.message}"
         return (None if refined else following), why
-    if not refined:
-        return following, _first(context, last)
     reason = next(_reasons(context, last), None)
+    if not refined:
+        return following, reason or "the range has been narrowed"
     if reason is None:
         return None, "no strong edge is left, and neither trials nor rounds gain more than noise"
     limit = _limit(context, refined)
@@ -74,21 +74,17 @@ def decided(context: Context, last: Round, *, over: str) -> SearchDocument:
 
 
 def points_on(context: Context, round_: Round) -> bool:
-    """Whether a failed round shows where to search instead: no accuracy beats chance, but the
-    training loss fell, by more and more towards a bound beyond which the next space reaches.
+    """Whether a failed round shows where to search instead."""
+    return round_.document.verdict is Verdict.FAIL and _falls_outward(context, round_)
+
+
+def _falls_outward(context: Context, round_: Round) -> bool:
+    """Whether no trial has learnt, but the training loss fell, by so much more towards a bound
+    that the next space reaches beyond it.
     """
-    best = ranking(round_.results)
-    failed = round_.document.verdict is Verdict.FAIL
-    if not failed or not best or not standing(context, best).by_loss:
-        return False
-    return any(_leads_on(edge, round_.document) for edge in round_.document.edges)
-
-
-def _first(context: Context, coarse: Round) -> str:
-    if coarse.document.verdict is Verdict.FAIL:
-        return next(_reasons(context, coarse))
-    wider = _widens(coarse.document.next_space, coarse.document)
-    return f"the range has been {'widened' if wider else 'narrowed'}"
+    best, document = ranking(round_.results), round_.document
+    blind = bool(best) and standing(context, best).by_loss
+    return blind and _widens(document.next_space, document)
 
 
 def _refined(context: Context) -> list[Round]:
@@ -131,13 +127,15 @@ def _leads_on(edge: Edge, document: SearchDocument) -> bool:
 
 def _reasons(context: Context, last: Round) -> Iterator[str]:
     """What speaks for another round; gains are measured in accuracy, against its noise."""
+    if _falls_outward(context, last):
+        yield "no trial has learnt yet, but the training loss falls towards a wider range"
     for edge in last.document.edges:
         if _leads_on(edge, last.document):
-            what = "trend" if last.document.verdict is Verdict.FAIL else "best"
-            yield f"the {what} of {edge.hparam} lies on its {edge.side} edge ({edge.strength})"
+            yield f"the best {edge.hparam} lies on the {edge.side} edge (strong)"
     scores, before = _accuracies(context, last), _before(context)
     if before is None:
-        yield "there is no earlier round to compare the last one with"
+        if last.document.stage != "coarse":
+            yield "there is no earlier round to compare the last one with"
         return
     if not len(scores):
         return

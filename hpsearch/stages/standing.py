@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpsearch.reading import LEARNT
 from hpsearch.search.evidence import Trials
-from hpsearch.stages.context import Context, majority
+from hpsearch.stages.context import Context, baseline, majority
 from hpsearch.trial import Status, TrialResult, standard_error
 
 DIRECT = ("sgd", "momentum", "nesterov", "adamw")  # in which rate x decay shrinks the weights
@@ -16,7 +17,7 @@ CLEARANCE = 0.5  # of the smallest diverging rate: as far as a range may be wide
 
 
 class Standing(NamedTuple):
-    """The completed trials, best first, and their scores. `by_loss` says that none beats chance,
+    """The completed trials, best first, and their scores. `by_loss` says that none has learnt,
     so that the drop of the training loss ranks them.
     """
 
@@ -27,7 +28,8 @@ class Standing(NamedTuple):
 
 def standing(context: Context, best: Sequence[TrialResult]) -> Standing:
     """How the completed trials stand; `best` are they by the metric, and there is one at least."""
-    if above_chance(context, best) or not any(drop(result) > 0 for result in best):
+    learning = [result for result in best if learnt(context, result)]
+    if above_chance(context, learning) or not any(drop(result) > 0 for result in best):
         scores = np.array([result.score for result in best])
         errors = np.array([error_of(result, context) for result in best])
         return Standing(best, Trials([r.hparams for r in best], scores, errors), False)
@@ -46,11 +48,18 @@ def drop(result: TrialResult) -> float:
     return fall if math.isfinite(fall) else 0.0
 
 
+def learnt(context: Context, result: TrialResult) -> bool:
+    """Whether the training loss came below that of the best answer that ignores the input. It
+    must, for an accuracy to count: those of untrained networks differ by more than chance.
+    """
+    return min(result.curves.train_loss, default=math.inf) < (1 - LEARNT) * baseline(context)
+
+
 def above_chance(context: Context, best: Sequence[TrialResult]) -> bool:
     """Whether some trial beats what needs no learning by three standard errors."""
-    baseline, rows = baseline_of(context), len(context.data.validation.y)
-    needed = baseline + 3 * standard_error(baseline, rows)
-    return max(result.at_best(accuracy_of(context)) for result in best) > needed
+    chance, rows = baseline_of(context), len(context.data.validation.y)
+    needed = chance + 3 * standard_error(chance, rows)
+    return any(result.at_best(accuracy_of(context)) > needed for result in best)
 
 
 def baseline_of(context: Context) -> float:
