@@ -170,14 +170,14 @@ def run(options: Options, config: ConfigArgument = None) -> None:
                 show(Group(check_view(document), ""), quiet=options.json)
         stopped = runner.closed(documents[-1]) and not options.force
         warned = "failed" if documents[-1].verdict == "fail" else "warned, and --strict is on"
-        why = f"{documents[-1].stage} {warned}" if stopped else runner.due()[1]
         verdict = outcome(runner.context("refine"), documents)
     write_page(session)
     if options.json:
         emit(options, {"stages": [d.to_json() for d in documents]}, "")
     else:
         show(run_view(session.store))
-        typer.echo(f"{'stopped' if stopped else 'refine ended'}: {why}")
+        if stopped:
+            typer.echo(f"stopped: {documents[-1].stage} {warned}")
     last = None if options.json else f"report: {session.store.report}"
     finish(session, verdict, next_words(session), last=last)
 

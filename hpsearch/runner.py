@@ -218,6 +218,8 @@ class Runner:
                 )
             self._save()
             return context
+        for before in context.rounds[-1:]:  # whose decision may have been another
+            self._derive(self.context(before.document.stage), before.document, before.results)
         context = replace(context, opened=None)
         space = search.space_of(context)
         settings = search_settings(self.config, name, self.data, list(space))

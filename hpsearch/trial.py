@@ -191,6 +191,12 @@ class TrialResult:
         return self.score, -loss, -self.id
 
     @property
+    def out_of_memory(self) -> bool:
+        """Whether it failed for want of memory; so a system's SIGKILL is understood too."""
+        failed = self.status is Status.FAILED
+        return failed and ("MemoryError" in self.reason or "SIGKILL" in self.reason)
+
+    @property
     def described(self) -> dict[str, Any]:
         """The trial as the documents name it."""
         return {

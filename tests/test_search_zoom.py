@@ -124,7 +124,7 @@ def place_of(result):
 
 def test_an_edge_beyond_which_was_worse_is_only_info(context):
     worse = [result(n, 0.2, hparams={"learning_rate": 0.3, "weight_decay": 0.1}) for n in range(5)]
-    before = Round(SearchDocument("coarse", Verdict.PASS, 5), worse)
+    before = Round(SearchDocument("coarse", Verdict.PASS, 5, epochs=15), worse)
     ours = context("refine-1", DECAY, "search.round=refine-1", rounds=[before])
     document = search.REFINE.judge(ours, trials(rising))
     assert found_edges(document) == {("learning_rate", "high"): "info"}

@@ -58,7 +58,8 @@ def search_view(
     if best and ranges:
         parts += [Text(), Ranges(ranges), *_importance(document.importance)]
         parts += [*_edges(document.edges), *_following(document, ranges)]
-    return Group(*parts)
+    decided = [Text(), Text(f"the search {plain(document.decision)}")] if document.decision else []
+    return Group(*parts, *decided)
 
 
 def _heading(document: SearchDocument) -> Text:

@@ -59,15 +59,18 @@ def _within(kind: Range, low: float, high: float, *, least: float) -> Range:
     return kind.with_bounds(*bounds) if bounds[0] < bounds[1] else kind
 
 
+def beyond(old: Range, side: Side) -> float:
+    """The value a decade beyond the `side` of a range."""
+    low, high = map(old.to_scale, old.bounds)
+    step = WIDER * _decade(old)
+    return _value(old, low - step if side == "low" else high + step)
+
+
 def widen(kind: Range, old: Range, side: Side, *, limit: float | None = None) -> Range:
     """`kind` with its `side` moved a decade beyond the `old` bound, not beyond `limit`."""
-    step = WIDER * _decade(old)
-    low, high = kind.bounds
-    old_low, old_high = map(old.to_scale, old.bounds)
+    (low, high), far = kind.bounds, beyond(old, side)
     if side == "low":
-        far = _value(kind, old_low - step)
         return kind.with_bounds(min(low, max(far, limit)) if limit is not None else far, high)
-    far = _value(kind, old_high + step)
     return kind.with_bounds(low, max(high, min(far, limit)) if limit is not None else far)
 
 

@@ -145,17 +145,23 @@ def _idle(about: Evidence) -> str:
 def _explored_beyond(
     context: Context, name: str, kind: Range, side: Side, best: TrialResult
 ) -> bool:
-    """Whether earlier rounds have trials beyond this bound, all clearly worse than the best."""
-    low, high = kind.bounds
-    beyond = [
-        r.score
-        for earlier in context.rounds
-        for r in earlier.results
-        if r.status is Status.DONE and name in r.hparams
-        if (r.number(name) < low if side == "low" else r.number(name) > high)
-    ]
-    error = error_of(best, context)
-    return len(beyond) >= BEYOND and max(beyond) < best.score - error
+    """Whether earlier rounds have trials beyond this bound, all clearly worse than the best: than
+    that of their own round, where it trained for another number of epochs.
+    """
+    (low, high), search = kind.bounds, context.config.search
+    epochs = (search.coarse if context.stage == "coarse" else search.refine).epochs
+    behind = []
+    for earlier in context.rounds:
+        done = [r for r in earlier.results if r.status is Status.DONE]
+        as_long = earlier.document.epochs == epochs
+        top = best.score if as_long else max((r.score for r in done), default=0.0)
+        behind += [
+            top - r.score
+            for r in done
+            if name in r.hparams
+            if (r.number(name) < low if side == "low" else r.number(name) > high)
+        ]
+    return len(behind) >= BEYOND and min(behind) > error_of(best, context)
 
 
 def with_next(edges: Sequence[Edge], following: Space, cliff: float | None) -> list[Edge]:

@@ -6,7 +6,7 @@ from typing import Any
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.curves import tally
-from hpsearch.errors import GateError
+from hpsearch.errors import ConfigError, GateError
 from hpsearch.search.conditions import applying
 from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
 from hpsearch.stages.context import Context, Stage
@@ -134,6 +134,11 @@ def opening(context: Context, settings: dict[str, Any]) -> SearchDocument:
     """The stage's document before its first trial: the space it will keep to."""
     _, epochs, _ = budget_of(context)
     search = context.config.search
+    if room(context) == 0:
+        raise ConfigError(
+            f"search.budget.trial_epochs: {search.budget.trial_epochs} leaves no room for a trial"
+            f" of {context.stage}, which trains {epochs} epochs; raise it"
+        )
     return SearchDocument(
         context.stage, None, drawing_of(context).total,
         space=write_space(space_of(context)), sampler=search.sampler,

@@ -1,19 +1,21 @@
 """From a stage's trials to the next space, with a reason for every range."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from hpsearch.config.limits import Limits, limits
+from hpsearch.config.searchable import values_of
 from hpsearch.search.edges import Side
 from hpsearch.search.evidence import Evidence
+from hpsearch.search.importance import key_of
 from hpsearch.search.space import Choice, Distribution, Range, Space
-from hpsearch.search.zoom import narrow, survivors, widen
+from hpsearch.search.zoom import beyond, narrow, survivors, widen
 from hpsearch.stages.context import Context
 from hpsearch.stages.edges import find_edges, weigh, with_next
 from hpsearch.stages.standing import Standing, diverging_limit, diverging_rate, standing
-from hpsearch.trial import TrialResult
+from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import Edge
 
 WIDENS = ("warn", "strong")
@@ -55,8 +57,9 @@ def _next_space(
     following, reasons = dict(space), {}
     for name, kind in space.items():
         about = found.get(name)
+        refused = _too_large(context, done) if name == "hidden" else []
         if isinstance(kind, Choice):
-            reasons[name] = "a list stays as it is"
+            following[name], reasons[name] = _offered(kind, refused)
         elif about and not about.matters:
             reasons[name] = f"does not matter here (importance {about.share or 0:.1%}): left alone"
         elif values := [r.number(name) for r in top if name in r.hparams]:
@@ -66,6 +69,9 @@ def _next_space(
             )
         else:
             reasons[name] = "none of the best trials has it"
+        if refused and not isinstance(kind, Choice):
+            following[name], said = _cut(following[name], refused)
+            reasons[name] += said
     return following, reasons
 
 
@@ -79,20 +85,70 @@ def _next_range(
     for edge in edges:
         if edge.hparam == name and edge.strength in WIDENS:
             side: Side = "high" if edge.side == "high" else "low"
-            cap = limit if side == "high" else None
-            wider = _wider(context, name, partial(widen, following, kind, side, limit=cap))
+            wider = _wider(context, name, following, kind, side=side, limit=limit)
+            moved = wider and _reaches_beyond(wider, kind, side)
             why = "best lies on" if edge.evidence["best_on_edge"] else "trend points to"
-            said = f"widened {side}: the {why} that edge" if wider else f"can go no further {side}"
+            said = f"widened {side}: the {why} that edge" if moved else f"can go no further {side}"
             following, reason = wider or following, f"{reason}; {said}"
     return following, reason
 
 
-def _wider(context: Context, name: str, widened: Callable[[], Range]) -> Range | None:
-    """The widened range, or None where the kind's or the config's limits do not admit it."""
+def _reaches_beyond(wider: Range, old: Range, side: Side) -> bool:
+    """Whether a range reaches beyond the old one on this side."""
+    return wider.bounds[0] < old.bounds[0] if side == "low" else wider.bounds[1] > old.bounds[1]
+
+
+def _wider(
+    context: Context, name: str, following: Range, old: Range, *, side: Side, limit: float | None
+) -> Range | None:
+    """`following` widened beyond the `old` bound, as far as the key's limits and, upward, `limit`
+    admit; None where the config does not admit it at all.
+    """
     try:
-        wider = widened()
-        for bound in wider.bounds:
-            context.config.with_hparams({name: bound})
+        bound = old.bounds[0] if side == "low" else old.bounds[1]
+        cap = _limits(context, name).confine(beyond(old, side), bound)
+        if side == "high" and limit is not None:
+            cap = min(cap, limit)
+        wider = widen(following, old, side, limit=cap)
+        for end in wider.bounds:
+            context.config.with_hparams({name: end})
     except (ValidationError, ValueError, OverflowError):
         return None
     return wider
+
+
+def _limits(context: Context, name: str) -> Limits:
+    """What the key may be; batch normalization needs two rows."""
+    found = limits(name)
+    if name == "batch_size" and "batch" in values_of(context.config, "normalization"):
+        return found._replace(low=2)
+    return found
+
+
+def _too_large(context: Context, done: Sequence[TrialResult]) -> list[Any]:
+    """The `hidden` of trials that memory did not suffice for, where it never did."""
+    tried = [*done, *(result for earlier in context.rounds for result in earlier.results)]
+    known = [(r.hparams["hidden"], r) for r in tried if "hidden" in r.hparams]
+    fitted = [key_of(hidden) for hidden, r in known if r.status is not Status.FAILED]
+    return [h for h, r in known if r.out_of_memory and key_of(h) not in fitted]
+
+
+def _offered(kind: Choice, refused: Sequence[Any]) -> tuple[Distribution, str]:
+    """The list without what is refused, unless that is all of it."""
+    keys = [key_of(value) for value in refused]
+    left = [value for value in kind.choice if key_of(value) not in keys]
+    if not left or len(left) == len(kind.choice):
+        return kind, "a list stays as it is"
+    gone = ", ".join(str(value) for value in kind.choice if key_of(value) in keys)
+    return Choice(choice=left, when=kind.when), f"without {gone}: memory ran out"
+
+
+def _cut(kind: Distribution, refused: Sequence[Any]) -> tuple[Distribution, str]:
+    """The range below the smallest size that is refused, where there is any below it."""
+    smallest = min((value for value in refused if isinstance(value, int)), default=None)
+    if isinstance(kind, Choice) or smallest is None or smallest > kind.bounds[1]:
+        return kind, ""
+    low, high = kind.bounds[0], smallest - 1
+    if low >= high:
+        return kind, ""
+    return kind.with_bounds(low, high), f"; below {smallest}, for which memory ran out"
