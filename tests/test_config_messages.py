@@ -80,7 +80,8 @@ FAULTS = {
     "sweep: {ramp: {enabled: ^0}}": "sweep.ramp.enabled: must be true or false, got 0",
     "sweep: {ramp: {low: 1, high: ^1}}": "sweep.ramp.high: must be above low, 1, got 1",
     "search: {budget: {seconds: ^0}}": "search.budget.seconds: must be above 0, got 0",
-    "search: {budget: {trial_epochs: ^0.5}}": "search.budget.trial_epochs: must be",
+    "search: {budget: {trial_epochs: ^0.5}}": "search.budget.trial_epochs: must be a whole number,"
+    " got 0.5",
     "search: {round: ^refine}": "search.round: must be coarse, refine-1, refine-2, ..., "
     'got "refine"',
     "search: {space: ^5}": "search.space: must be a mapping of keys, got 5",
