@@ -285,3 +285,7 @@ def test_a_size_that_memory_did_not_suffice_for_is_not_offered_again(context):
         ((kind, values),) = search.COARSE.judge(here, [*done, out]).next_space["hidden"].items()
         shown = [list(v) if isinstance(v, tuple) else v for v in values]
         assert shown == left if kind == "choice" else shown[1] == left
+    broken = replace(failed, reason="LinAlgError: a bug", hparams={"hidden": 4000})
+    here = context("coarse", also=", hidden: {choice: [10, 4000]}")
+    document = search.COARSE.judge(here, [*done[:1], broken])
+    assert list(document.next_space["hidden"]["choice"]) == [10, 4000]

@@ -123,11 +123,17 @@ def place_of(result):
 
 
 def test_an_edge_beyond_which_was_worse_is_only_info(context):
+    """Worse than now, after as many epochs; after others, than what was best then."""
     worse = [result(n, 0.2, hparams={"learning_rate": 0.3, "weight_decay": 0.1}) for n in range(5)]
-    before = Round(SearchDocument("coarse", Verdict.PASS, 5, epochs=15), worse)
-    ours = context("refine-1", DECAY, "search.round=refine-1", rounds=[before])
-    document = search.REFINE.judge(ours, trials(rising))
-    assert found_edges(document) == {("learning_rate", "high"): "info"}
+    better = result(5, 0.5, hparams={"learning_rate": 0.01, "weight_decay": 0.1})
+    for epochs, known, explored in (
+        (5, worse, False), (5, [*worse, better], True), (15, worse, True),
+    ):  # fmt: skip
+        before = Round(SearchDocument("coarse", Verdict.PASS, 5, epochs=epochs), known)
+        ours = context("refine-1", DECAY, "search.round=refine-1", rounds=[before])
+        document = search.REFINE.judge(ours, trials(rising))
+        strength = found_edges(document)["learning_rate", "high"]
+        assert (strength == "info") == explored
     assert "an earlier stage searched beyond it" in document.edges[0].message
 
 
