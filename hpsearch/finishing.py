@@ -16,7 +16,7 @@ from hpsearch.runner import Runner
 from hpsearch.stages import final
 from hpsearch.stages.context import Context, Stage
 from hpsearch.trial import Status, TrialResult
-from hpsearch.verdict import Document, FinalDocument, Verdict
+from hpsearch.verdict import Document, FinalDocument
 
 MODEL = "models/best"
 LOCKED = (
@@ -32,11 +32,10 @@ class Finisher(Runner):
 
     def run(self) -> Iterator[Document]:
         """Every stage in order, and `final` where no gate is closed."""
-        verdict: Verdict | None = None
+        document: Document | None = None
         for document in super().run():
-            verdict = document.verdict
             yield document
-        if self.force or not self.closed(verdict):
+        if self.force or document is None or not self.closed(document):
             yield self.final()
 
     def final(self) -> FinalDocument:
@@ -83,7 +82,7 @@ class Finisher(Runner):
             lambda context, done: final.judge(context, opened, done),
         )  # fmt: skip
         try:
-            done = self._train(stage, context, self._finished(), keep=True)
+            done = self._train(stage, context, self._finished(), keep=True, within=None)
         finally:
             if results := self.store.results(final.NAME):
                 self.store.write_tables(final.NAME, results)

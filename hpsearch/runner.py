@@ -100,7 +100,7 @@ class Runner:
             return known
         self._gate(name)
         self._save()
-        document = stage.judge(context, self._train(stage, context, [], keep=False))
+        document = stage.judge(context, self._train(stage, context, [], keep=False, within=None))
         assert isinstance(document, CheckDocument)
         document = replace(document, settings=settings)
         self.store.write_document(document)
@@ -120,7 +120,7 @@ class Runner:
             return self._derive(context, opened, done)
         stage = search.COARSE if name == "coarse" else search.REFINE
         try:
-            done = self._train(stage, context, done, keep=True)
+            done = self._train(stage, context, done, keep=True, within=self.allowance)
         finally:
             self.store.write_tables(name, self.store.results(name))
         document = stage.judge(context, done)
@@ -244,17 +244,17 @@ class Runner:
         return gates.closes(self.context("refine"), document, strict=self.strict)
 
     def _train(
-        self, stage: Stage, context: Context, done: Sequence[TrialResult], *, keep: bool
-    ) -> list[TrialResult]:
-        """Plans and trains until the plan wants no more; all results by id."""
+        self, stage: Stage, context: Context, done: Sequence[TrialResult], *,
+        keep: bool, within: Allowance | None,
+    ) -> list[TrialResult]:  # fmt: skip
+        """Plans and trains until the plan wants no more, or the time is up; all results by id."""
         finished = {result.id: result for result in done}
         while missing := [
             spec for spec in stage.plan(context, _by_id(finished)) if spec.id not in finished
         ]:
             work = Dispatch(
-                self.data, self.watch, self.view.say, jobs=self.jobs, keep=keep,
-                allowance=self.allowance if keep else None,
-            )  # fmt: skip
+                self.data, self.watch, self.view.say, jobs=self.jobs, keep=keep, allowance=within
+            )
             steps = work.steps(missing)
             begin = partial(self.view.begin, context.stage, len(missing), steps)
             for results in work.trained(missing, begin):
@@ -265,7 +265,7 @@ class Runner:
                 for result in results:
                     finished[result.id] = result.light if keep else result
                     self.view.trial(result)
-            if keep and self.allowance.is_over:
+            if within and within.is_over:
                 break
         return _by_id(finished)
 
