@@ -109,7 +109,7 @@ class Dispatch:
 
     def steps(self, specs: Sequence[TrialSpec]) -> int:
         """How many trial-steps these trials are."""
-        return sum(spec.steps(self._rows(spec)) for spec in specs)
+        return sum(len(spec.leg(self._rows(spec))) for spec in specs)
 
     def trained(
         self, specs: Sequence[TrialSpec], begin: Callable[[], None] = lambda: None
@@ -207,7 +207,7 @@ class Dispatch:
     def _seconds(self, spec: TrialSpec) -> float:
         """About how long the trial keeps one core busy."""
         products = 6 * spec.net.n_params * spec.batch_size / FLOPS
-        return spec.steps(self._rows(spec)) * (STEP_SECONDS + products)
+        return len(spec.leg(self._rows(spec))) * (STEP_SECONDS + products)
 
     def _rows(self, spec: TrialSpec) -> int:
         return len(spec.view.rows or self.data.train.y)

@@ -1,7 +1,7 @@
 """A cohort's arithmetic: K trials as stacked arrays, stepped and evaluated together."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,17 @@ class Lockstep:
         self.dropout.keep(mask)
         self.update_ratios = self.update_ratios[:, mask]
         self._tapes.clear()
+
+    def state(self, k: int) -> dict[str, NDArray[Any]]:
+        """All that one trial needs to go on as if it had never paused; arrays by name."""
+        return {"numbers": self.memory.state(k), "dropout": self.dropout.state(k)}
+
+    def restore(self, t: int, states: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+        """Takes all trials to step `t`, where each had its `state`."""
+        self.t = t
+        for k, state in enumerate(states):
+            self.memory.restore(k, state["numbers"])
+            self.dropout.restore(k, state["dropout"])
 
     def penalty(self) -> NDArray[np.float64]:
         """What weight decay adds to the loss of every trial, (K,): nothing if it is decoupled."""

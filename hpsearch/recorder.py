@@ -1,9 +1,9 @@
 """What a cohort leaves behind: curves, losses, best epochs, and who diverged when."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,18 @@ class LossLog:
         self._kept[:, : MOST // 2] = self._kept[:, ::2]
         self._stride *= 2
 
+    def state(self, place: int) -> dict[str, NDArray[np.float64]]:
+        """What there is of one trial; arrays by name."""
+        return {"kept": self._kept[place].copy(), "last": self._last[place].copy()}
+
+    def restore(self, step: int, states: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+        """Takes all trials to `step`, where each had its `state`."""
+        while -(-step // self._stride) > MOST:
+            self._stride *= 2
+        self._steps = list(range(1, step + 1, self._stride))
+        for place, state in enumerate(states):
+            self._kept[place], self._last[place] = state["kept"], state["last"]
+
     def of(self, place: int, step: int) -> list[tuple[int, float]]:
         """Of one trial, while `step` is its last."""
         late = range(max(1, step - TAIL + 1), step + 1)
@@ -66,8 +78,8 @@ class Left(NamedTuple):
 
 
 class Recorder:
-    """The record of a cohort. `alive` (K,) are the places in `specs` of the trials still in it;
-    arrays here cover all the specs and are addressed through it.
+    """The record of a cohort whose budget is `steps`. `alive` (K,) are the places in `specs` of
+    the trials still in it; arrays here cover all the specs and are addressed through it.
     """
 
     def __init__(self, specs: Sequence[TrialSpec], steps: int, cohort: Lockstep) -> None:
@@ -84,6 +96,26 @@ class Recorder:
         self._left: dict[int, Left] = {}
         self._best_epoch: list[int | None] = [None] * len(specs)
         self._best_weights: list[Array | None] = [None] * len(specs)
+        self._seconds = [0.0] * len(specs)  # of earlier legs
+
+    def restore(self, paused: Sequence[TrialResult]) -> None:
+        """Goes on where these, one for each spec, have paused, and the cohort with them."""
+        states, step = [result.state or {} for result in paused], paused[0].step
+        self.cohort.restore(step, states)
+        self._losses.restore(step, states)
+        self._penalty = self.cohort.penalty()
+        for place, (result, state) in enumerate(zip(paused, states, strict=True)):
+            self.curves[place], self._best_epoch[place] = result.curves, result.best_epoch
+            self._first[place], self._smooth[place] = state["levels"]
+            self._best_weights[place] = state.get("best")
+            self._seconds[place] = result.train_seconds
+
+    def _state(self, k: int) -> dict[str, NDArray[Any]]:
+        """All that the k-th of the living needs to go on; arrays by name."""
+        place = int(self.alive[k])
+        best, levels = self._best_weights[place], np.array([self._first[k], self._smooth[k]])
+        state = {**self.cohort.state(k), **self._losses.state(place), "levels": levels}
+        return state if best is None else {**state, "best": best}
 
     def loss(self, loss: NDArray[np.float64], rows: int) -> None:
         """Takes a step's losses (K,) down, and the trials that diverged out of the cohort."""
@@ -155,11 +187,17 @@ class Recorder:
         self._left[place] = Left(status, step, reason, self._losses.of(place, step))
 
     def results(self, seconds: float) -> list[TrialResult]:
-        """One result per spec; weights only of the best that finished, and of those to be kept."""
+        """One result per spec; weights only of the best that finished, and of those to be kept.
+        Those whose budget is not spent have paused.
+        """
+        paused = self.cohort.t < self._steps
         for place in self.alive.tolist():
-            self._leave(place, Status.DONE)
+            self._leave(place, Status.PAUSED if paused else Status.DONE)
         each = seconds / len(self.specs)
         results = [self._result(place, each) for place in range(len(self.specs))]
+        if paused:
+            for k, place in enumerate(self.alive.tolist()):
+                results[place] = replace(results[place], state=self._state(k))
         done = [r for r in results if r.status is Status.DONE]
         best = max(done, key=lambda r: r.rank, default=None)
         for place, result in enumerate(results):
@@ -175,5 +213,5 @@ class Recorder:
             stage=spec.stage, id=spec.id, seed=spec.seed, hparams=spec.hparams,
             status=left.status, metric=spec.metric, curves=self.curves[place],
             best_epoch=self._best_epoch[place], step=left.step, losses=left.losses, reason=reason,
-            train_seconds=seconds,
+            train_seconds=self._seconds[place] + seconds,
         )  # fmt: skip

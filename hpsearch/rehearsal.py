@@ -83,6 +83,8 @@ def rehearse(runner: Runner, name: str) -> Rehearsal:
     if context.opened and not runner.store.results(name):
         context = replace(context, opened=None)
     done, drawing = runner.store.results(name), search.drawing_of(context)
+    paused = runner.store.checkpoints(name).paused() if context.opened else []
+    done += [result for result in paused if all(result.id != other.id for other in done)]
     specs = search.plan(context, done)
     if not specs:
         return Rehearsal(name, [], 0, 0, 0, 0.0, drawing.remark)

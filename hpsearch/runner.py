@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Protocol
 
+from hpsearch import pausing
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
@@ -117,6 +118,7 @@ class Runner:
         assert opened is not None
         if not (self._unfinished(context) or self.force):
             self.view.say(f"{name}: {len(done)} of {opened.trials} trials are done")
+            self.store.checkpoints(name).remove()
             return self._derive(context, opened, done)
         stage = search.COARSE if name == "coarse" else search.REFINE
         try:
@@ -128,6 +130,7 @@ class Runner:
         document = rounds.decided(context, Round(document, done), over=self.allowance.said)
         self._write_next(document)
         self.store.write_document(document)
+        self.store.checkpoints(name).remove()
         self.judged.add(name)
         self.view.end(document)
         return document
@@ -225,6 +228,7 @@ class Runner:
         settings = search_settings(self.config, name, self.data, list(space))
         opened = search.opening(context, settings)
         self._save()
+        self.store.checkpoints(name).remove()  # whose stage is gone
         self.store.write_document(opened)
         return replace(context, opened=opened)
 
@@ -248,29 +252,40 @@ class Runner:
         keep: bool, within: Allowance | None,
     ) -> list[TrialResult]:  # fmt: skip
         """Plans and trains until the plan wants no more, or the time is up; all results by id."""
-        finished = {result.id: result for result in done}
-        while missing := [
-            spec for spec in stage.plan(context, _by_id(finished)) if spec.id not in finished
-        ]:
+        checkpoints = self.store.checkpoints(context.stage)
+        paused = checkpoints.paused() if keep else []
+        known = {result.id: result for result in [*paused, *done]}
+        announced = {result.id for result in done}
+        self._take(pausing.pruned(stage, context, known, checkpoints), known, keep=keep)
+        while missing := pausing.missing(stage, context, known, checkpoints):
             work = Dispatch(
                 self.data, self.watch, self.view.say, jobs=self.jobs, keep=keep, allowance=within
             )
-            steps = work.steps(missing)
-            begin = partial(self.view.begin, context.stage, len(missing), steps)
+            new = {*known, *(spec.id for spec in missing)} - announced
+            announced |= new
+            begin = partial(self.view.begin, context.stage, len(new), work.steps(missing))
             for results in work.trained(missing, begin):
                 for file in self._files:
                     file.verify()
-                if keep:
-                    self._record(results, finished)
-                for result in results:
-                    finished[result.id] = result.light if keep else result
-                    self.view.trial(result)
+                self._take(results, known, keep=keep)
+            self._take(pausing.pruned(stage, context, known, checkpoints), known, keep=keep)
             if within and within.is_over:
+                self._take(pausing.left(known, checkpoints, within.said), known, keep=keep)
                 break
-        return _by_id(finished)
+        return pausing.by_id(known)
+
+    def _take(
+        self, results: Sequence[TrialResult], known: dict[int, TrialResult], *, keep: bool
+    ) -> None:
+        if keep:
+            self._record(results, known)
+        for result in results:
+            known[result.id] = result.light if keep else result
+            if result.status is not Status.PAUSED:
+                self.view.trial(result)
 
     def _record(self, results: Sequence[TrialResult], before: Mapping[int, TrialResult]) -> None:
-        """Writes finished trials, the best one's weights first: its file then promises them."""
+        """Writes trials, the best one's weights first: its file then promises them."""
         for result in results:
             if result.weights is not None and result.status is Status.DONE:
                 known = self.store.best_trial(result.stage)
@@ -300,7 +315,3 @@ class Runner:
     def _write_next(self, document: SearchDocument) -> None:
         if document.best:
             self.store.write_next(document.stage, search.next_config(self.config, document))
-
-
-def _by_id(results: dict[int, TrialResult]) -> list[TrialResult]:
-    return [results[number] for number in sorted(results)]

@@ -55,6 +55,8 @@ def search_settings(
     own = {f"{name}.epochs": part.epochs, "seed": config.seed, "data": data.fingerprint}
     if config.search.sampler == "grid":  # whose points depend on how many there are
         own[f"{name}.trials"] = part.trials
+    if part.halving:  # so does who goes on
+        own |= flatten({name: {"trials": part.trials, "halving": part.halving.model_dump()}})
     return {**used, **own, "search.metric": config.search.metric,
             "search.sampler": config.search.sampler}  # fmt: skip
 

@@ -21,10 +21,11 @@ from hpsearch.atomic import (
     write_atomically,
     write_together,
 )
+from hpsearch.checkpoint import Checkpoints
 from hpsearch.csvtables import curves_csv, trials_csv
 from hpsearch.errors import HostError, UsageError
 from hpsearch.strictjson import dumps
-from hpsearch.trial import TrialResult
+from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import CHECKING, CheckDocument, Document, FinalDocument, SearchDocument
 
 FORMAT = 1
@@ -146,15 +147,28 @@ class RunStore:
 
     def record(self, *results: TrialResult) -> None:
         """Writes finished trials, those of a cohort together: a trial's file is the truth, and
-        exists only when it is whole.
+        exists only when it is whole. Those that have paused become checkpoints.
         """
-        paths = {self.trial_path(result.stage, result.id): result for result in results}
+        paused = [result for result in results if result.status is Status.PAUSED]
+        finished = [result for result in results if result.status is not Status.PAUSED]
+        if paused:
+            self.checkpoints(paused[0].stage).write(*paused)
+        if not finished:
+            return
+        paths = {self.trial_path(result.stage, result.id): result for result in finished}
         write_together({path: result.to_text().encode() for path, result in paths.items()})
         for path, result in paths.items():
             self._seen.setdefault(result.stage, {})[path.name] = state_of(path), result.light
+        self.checkpoints(finished[0].stage).remove(*(result.id for result in finished))
 
     def has_results(self, stage: str) -> bool:
-        return any(True for _ in self._trials(stage))
+        """Whether any trial of a stage is finished, or has paused."""
+        paused = self.document_path(stage).exists() and self.checkpoints(stage).exist
+        return paused or any(True for _ in self._trials(stage))
+
+    def checkpoints(self, stage: str) -> Checkpoints:
+        """The paused trials of a stage."""
+        return Checkpoints(self.folder / "checkpoints" / stage)
 
     def finished(self, stage: str) -> int:
         """How many trials of a stage have a file."""

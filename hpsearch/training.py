@@ -10,6 +10,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.checkpoint import read
 from hpsearch.cohort import Task
 from hpsearch.curves import verdict
 from hpsearch.data import Dataset, Rows, minibatches
@@ -55,22 +56,25 @@ class Watch:
 def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
     """Trains the task's trials in lockstep; one result per trial, in the order of its specs.
 
-    A trial that diverges, or whose patience ends, leaves the cohort, and the rest go on. Raises
-    Stopped when told to stop.
+    A trial that diverges, or whose patience ends, leaves the cohort, and the rest go on. Where
+    they are to pause, their results hold what they need to go on, from their checkpoints, as if
+    they had not. Raises Stopped when told to stop.
     """
     started = time.monotonic()
     assert len({spec.shape for spec in task.specs}) == 1, "a cohort's trials are alike in shape"
     spec, cohort = task.specs[0], Lockstep(task.specs)
     rows = view_of(data.train, spec.view)
-    steps = spec.steps(len(rows.y))
+    steps, leg = spec.steps(len(rows.y)), spec.leg(len(rows.y))
     recorder = Recorder(task.specs, steps, cohort)
+    if spec.budget.done:
+        recorder.restore([read(s.checkpoint) for s in task.specs if s.checkpoint])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        for epoch in count():
+        for epoch in count(spec.budget.done):
             _train_epoch(spec, data, rows, recorder, watch, epoch=epoch, until=steps)
-            if not cohort.size or cohort.t == steps:
+            if not cohort.size or cohort.t == leg.stop:
                 break
     results = recorder.results(time.monotonic() - started)
-    watch.steps(sum(steps - result.step for result in results))
+    watch.steps(sum(leg.stop - result.step for result in results))
     judged = zip(results, task.specs, strict=True)
     return [replace(r, verdict=verdict(r, _yardstick(s, data, rows))) for r, s in judged]
 

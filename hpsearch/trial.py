@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +27,7 @@ class Status(StrEnum):
     DIVERGED = "diverged"
     PRUNED = "pruned"
     FAILED = "failed"
+    PAUSED = "paused"  # at a rung until all are there: not finished, so never in a trial's file
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,16 @@ class View:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: epochs, or `iterations` minibatches in all where that is given."""
+    """How long to train: epochs, or `iterations` minibatches in all where that is given.
+
+    A trial that pauses at rungs trains only from epoch `done`, which lies in its checkpoint, to
+    epoch `pause`; schedules span all the epochs still.
+    """
 
     epochs: int
     iterations: int | None = None
+    done: int = 0
+    pause: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ class TrialSpec:
     evaluate: bool = True
     patience: int | None = None
     keep: bool = False
+    checkpoint: Path | None = field(default=None, compare=False)
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -107,6 +116,11 @@ class TrialSpec:
     def steps(self, rows: int) -> int:
         """How many minibatches the budget is, on so many training rows."""
         return self.budget.iterations or self.budget.epochs * -(-rows // self.batch_size)
+
+    def leg(self, rows: int) -> range:
+        """The steps, counted from 0, that are to be trained now: from rung to rung, or all."""
+        epoch, pause = -(-rows // self.batch_size), self.budget.pause
+        return range(self.budget.done * epoch, pause * epoch if pause else self.steps(rows))
 
 
 Curve = MutableSequence[float]
@@ -147,7 +161,8 @@ class Curves:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What came of a trial. `weights` (P,) are those of the best epoch, where they were kept.
+    """What came of a trial. `weights` (P,) are those of the best epoch, where they were kept;
+    `state` is what a paused trial needs to go on.
 
     `step` is the last step trained: a diverged trial was given up there; `losses` are at most
     500 pairs (step, minibatch loss), evenly thinned; epochs count from 1. `verdict` is the word
@@ -168,6 +183,7 @@ class TrialResult:
     verdict: str = ""
     train_seconds: float = 0.0
     weights: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    state: Mapping[str, NDArray[Any]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def epochs(self) -> int:
@@ -218,9 +234,9 @@ class TrialResult:
 
     @property
     def light(self) -> Self:
-        """The trial without what is only of use by itself: its losses and weights."""
-        heavy = self.losses or self.weights is not None
-        return replace(self, losses=[], weights=None) if heavy else self
+        """The trial without what is only of use by itself: its losses, weights and state."""
+        heavy = self.losses or self.weights is not None or self.state is not None
+        return replace(self, losses=[], weights=None, state=None) if heavy else self
 
     def to_text(self) -> str:
         """The trial's file: strict JSON, one key per line, so that one can be passed over; a
@@ -228,7 +244,7 @@ class TrialResult:
         """
         curves = {name: list(curve) for name, curve in vars(self.curves).items()}
         record = vars(self) | {"curves": curves, "epochs": self.epochs}
-        del record["weights"]
+        del record["weights"], record["state"]
         lines = (
             f'"{key}": {_losses_text(value) if key == "losses" else dumps(value, None)}'
             for key, value in record.items()

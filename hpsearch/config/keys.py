@@ -1,6 +1,7 @@
 """The keys that each mapping of the config may have, and the one that a mistyped key means."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 from hpsearch.config.schema import SEARCHABLE, Config
 from hpsearch.config.section import Section
@@ -12,8 +13,9 @@ from hpsearch.search.space import ZeroOr
 def _levels(section: type[Section], path: KeyPath) -> Iterator[tuple[KeyPath, tuple[str, ...]]]:
     yield path, tuple(section.model_fields)
     for key, field in section.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from _levels(field.annotation, (*path, key))
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, Section):
+                yield from _levels(part, (*path, key))
 
 
 LEVELS: dict[KeyPath, tuple[str, ...]] = {

@@ -83,6 +83,21 @@ def _crossed(config: Config) -> Iterator[Fault]:
     if config.search.metric == "val_loss" and len(set(values_of(config, "loss"))) > 1:
         rule = "val_loss of different losses cannot be compared: set val_accuracy"
         yield Fault(("search", "metric"), rule)
+    yield from _halving(config)
+
+
+def _halving(config: Config) -> Iterator[Fault]:
+    """Rungs that no trial comes to, and a sampler that cannot wait for them."""
+    for name in ("coarse", "refine"):
+        part = getattr(config.search, name)
+        if part.halving and part.halving.min_epochs >= part.epochs:
+            rule = f"must be below search.{name}.epochs, {part.epochs}"
+            got = f"got {part.halving.min_epochs}; or set search.{name}.halving: null"
+            yield Fault(("search", name, "halving", "min_epochs"), f"{rule}, {got}")
+        if part.halving and config.search.sampler == "tpe":
+            rule = "must be null with search.sampler tpe, which draws trials by finished ones"
+            fix = "rungs compare all trials of the stage: set search.sampler: random"
+            yield Fault(("search", name, "halving"), f"{rule}; {fix}")
 
 
 def _place(config: Config, section: str, key: str) -> KeyPath:

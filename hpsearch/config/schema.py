@@ -35,6 +35,7 @@ from hpsearch.search.space import Distribution
 
 Trials = Annotated[int, Field(ge=1, le=1_000_000)]
 AnySection = TypeVar("AnySection", bound="Section")
+HALVING = "null: all train to the end; {eta: 3, min_epochs: 1}: the best third after 1, 3, 9, ..."
 
 
 class Split(Section):
@@ -144,12 +145,24 @@ class Train(Section):
     )
 
 
+class Halving(Section):
+    """Successive halving: of the trials that reach a rung only the best go on. A schedule that
+    spans the trial's epochs (cosine, one_cycle) spans the stage's, also in a trial pruned before.
+    """
+
+    eta: Annotated[int, Field(ge=2, le=100)] = key(
+        3, "the best 1/eta go on, and train eta times as long until the next rung"
+    )
+    min_epochs: Count = key(1, "epochs until the first rung")
+
+
 class Coarse(Section):
     """The first search: many trials, few epochs."""
 
     trials: Trials = key(100, "trials in all")
     epochs: Count = key(5, "epochs of each")
     schedule: Schedule | None = key(None, "in place of train.schedule")
+    halving: Halving | None = key(None, HALVING)
 
 
 class Refine(Section):
@@ -161,6 +174,7 @@ class Refine(Section):
         3, "at most so many that do not widen the space; of all, twice as many and 3"
     )
     schedule: Schedule | None = key("constant", "in place of train.schedule")
+    halving: Halving | None = key(None, HALVING)
 
 
 class Budget(Section):

@@ -42,6 +42,15 @@ class Dropout:
             np.less_equal(part.reshape(mask.shape), last, out=mask, casting="unsafe")
             mask *= (LEVELS / self._levels).astype(mask.dtype)
 
+    def state(self, k: int) -> NDArray[np.uint64]:
+        """Where one trial's generator stands, (4,)."""
+        return np.array(self._random[k].state["state"]["state"], np.uint64)
+
+    def restore(self, k: int, state: NDArray[np.uint64]) -> None:
+        """Sets what `state` gave."""
+        random = self._random[k]
+        random.state = {**random.state, "state": {"state": state}}
+
     def keep(self, living: NDArray[np.bool_]) -> None:
         """Trials outside the mask `living` (K,) leave."""
         self._levels = self._levels[living]

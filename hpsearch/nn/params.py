@@ -103,6 +103,22 @@ class Memory:
         """A copy of one trial's numbers, (n_numbers,)."""
         return np.concatenate([rows[0, k] for rows in self.tensors])
 
+    def state(self, k: int) -> NDArray[np.floating]:
+        """A copy of all that one trial has besides its gradients, (n,)."""
+        return np.concatenate([rows[:, k].ravel() for rows in self._lasting()])
+
+    def restore(self, k: int, state: NDArray[np.floating]) -> None:
+        """Sets what `state` gave."""
+        parts = [rows[:, k] for rows in self._lasting()]
+        ends = np.cumsum([part.size for part in parts])
+        for part, values in zip(parts, np.split(state, ends[:-1]), strict=True):
+            part[:] = values.reshape(part.shape)
+
+    def _lasting(self) -> list[Array]:
+        """Views of all rows but the gradients."""
+        tensors = zip(self.tensors, self.net.tensors, strict=True)
+        return [rows[:-1] if tensor.learned else rows for rows, tensor in tensors]
+
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Trials outside `mask` (K,) leave; the others close ranks."""
         self._take([np.compress(mask, rows, axis=1) for rows in self.tensors])  # C order

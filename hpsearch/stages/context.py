@@ -68,6 +68,7 @@ class Context:
 
 Plan = Callable[[Context, Sequence[TrialResult]], list[TrialSpec]]
 Judge = Callable[[Context, Sequence[TrialResult]], Document]
+GiveUp = Callable[[Context, Sequence[TrialResult]], Mapping[int, str]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class Stage:
     asked again until it wants no more; `judge` concludes from them. Both are pure.
 
     `sections` are the parts of the config that a checking stage's results depend on. `holds` says
-    whether what was concluded is still an answer, where more than they decides that.
+    whether what was concluded is still an answer, where more than they decides that. `pruned` says
+    which of the paused trials, if any, are given up, and why.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Stage:
     judge: Judge
     sections: tuple[str, ...] = ()
     holds: Callable[[Context, CheckDocument], bool] = lambda context, document: True
+    pruned: GiveUp = lambda context, done: {}
 
 
 def seed(run: int, stage: str, trial: int) -> int:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpsearch.config.dump import dump
-from hpsearch.config.schema import Config
+from hpsearch.config.schema import Coarse, Config, Refine
 from hpsearch.curves import tally
 from hpsearch.errors import ConfigError, GateError
 from hpsearch.search.conditions import applying
 from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
+from hpsearch.stages import halving
 from hpsearch.stages.context import Context, Stage
 from hpsearch.stages.counting import best_of_n
 from hpsearch.stages.drawing import Drawing
@@ -49,9 +50,14 @@ def _sweep_range(context: Context) -> tuple[float, float]:
 
 def budget_of(context: Context) -> tuple[int, int, str]:
     """The trials asked for, epochs and schedule of this stage."""
-    search, train = context.config.search, context.config.train
-    part = search.coarse if context.stage == "coarse" else search.refine
-    return part.trials, part.epochs, part.schedule or train.schedule
+    part = _part(context, context.stage)
+    return part.trials, part.epochs, part.schedule or context.config.train.schedule
+
+
+def _part(context: Context, stage: str) -> Coarse | Refine:
+    """What the config says of a search stage."""
+    search = context.config.search
+    return search.coarse if stage == "coarse" else search.refine
 
 
 def room(context: Context) -> int | None:
@@ -62,15 +68,50 @@ def room(context: Context) -> int | None:
     limit = context.config.search.budget.trial_epochs
     if limit is None:
         return None
-    spent = sum(len(r.results) * r.document.epochs for r in context.rounds)
-    return max(0, limit - spent) // budget_of(context)[1]
+    part = _part(context, context.stage)
+    left = limit - sum(
+        halving.cost(_part(context, r.document.stage).halving, len(r.results), r.document.epochs)
+        for r in context.rounds
+    )
+    first = min(part.epochs, part.halving.min_epochs) if part.halving else part.epochs
+    fit = range(max(0, left) // first, 0, -1)
+    return next((n for n in fit if halving.cost(part.halving, n, part.epochs) <= left), 0)
 
 
 def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
     """The stage's trials that are not done, or those that can be told already; each a function of
-    (run seed, stage, id), and with tpe of the results before its batch.
+    (run seed, stage, id), and with tpe of the results before its batch. With halving as far as
+    the next rung.
     """
-    return [spec_of(context, n, hparams) for n, hparams in drawing_of(context).missing(done)]
+    finished = [result for result in done if result.status is not Status.PAUSED]
+    missing = drawing_of(context).missing(finished)
+    specs = [spec_of(context, n, hparams) for n, hparams in missing]
+    if not rungs_of(context):
+        return specs
+    return halving.legs(specs, {r.id: r for r in done}, _course(context, done))
+
+
+def pruned(context: Context, done: Sequence[TrialResult]) -> Mapping[int, str]:
+    """Which of the paused trials are given up, and why."""
+    return _course(context, done).pruned
+
+
+def rungs_of(context: Context) -> list[halving.Rung]:
+    """The rungs of this stage; none where it does not halve."""
+    part = _part(context, context.stage)
+    if part.halving is None:
+        return []
+    return halving.rungs(part.halving, drawing_of(context).total, part.epochs)
+
+
+def trial_epochs(context: Context, done: Sequence[TrialResult], specs: Sequence[TrialSpec]) -> int:
+    """How many epochs are ahead of the stage, whose next trials are `specs`."""
+    return halving.trial_epochs(_course(context, done), specs, rungs_of(context))
+
+
+def _course(context: Context, done: Sequence[TrialResult]) -> halving.Course:
+    results = {result.id: result for result in done}
+    return halving.course(results, drawing_of(context).total, rungs_of(context))
 
 
 def drawing_of(context: Context) -> Drawing:
@@ -217,10 +258,13 @@ def _hopeless(context: Context) -> str:
 def _lost(context: Context, done: Sequence[TrialResult]) -> str:
     """What became of trials none of which was completed, and what to do about it."""
     failed = [result for result in done if result.status is Status.FAILED]
-    if not failed:
+    diverged = sum(result.status is Status.DIVERGED for result in done)
+    if diverged == len(done):
         return "all diverged; search smaller rates"
-    others = len(done) - len(failed)
-    return (f"{others} diverged, " if others else "") + _failed(context, failed)
+    parts = [f"{diverged} diverged"] if diverged else []
+    if dropped := len(done) - diverged - len(failed):
+        parts.append(f"{dropped} pruned: search more trials, or smaller rates")
+    return ", ".join([*parts, _failed(context, failed)] if failed else parts)
 
 
 def _failed(context: Context, failed: Sequence[TrialResult]) -> str:
@@ -239,5 +283,5 @@ def next_config(config: Config, document: SearchDocument) -> str:
     return dump(following, comments=reasons)
 
 
-COARSE = Stage("coarse", plan, judge)
-REFINE = Stage("refine", plan, judge)
+COARSE = Stage("coarse", plan, judge, pruned=pruned)
+REFINE = Stage("refine", plan, judge, pruned=pruned)
