@@ -28,7 +28,7 @@ def packed(result: TrialResult) -> bytes:
 def read(path: Path) -> TrialResult:
     """The paused trial, its losses with six digits; HostError where the file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         result = TrialResult.from_text(str(arrays.pop(RECORD)))
         names = [name for name in arrays if name.startswith(CURVE)]

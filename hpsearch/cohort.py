@@ -73,8 +73,7 @@ def _heaviest(costs: Iterable[float], jobs: int) -> float:
 
 def _cost(spec: TrialSpec) -> float:
     """Of one trial: multiplications, per training row or in all."""
-    steps, epochs = spec.budget.iterations, spec.budget.epochs
-    epochs = (spec.budget.pause or epochs) - spec.budget.done
+    steps, epochs = spec.budget.iterations, spec.budget.ahead
     rows = steps * spec.batch_size if steps else epochs
     return rows * (spec.net.n_weights + PER_STEP / spec.batch_size)
 

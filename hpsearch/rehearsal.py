@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hpsearch import cohort
+from hpsearch import cohort, pausing
 from hpsearch.blas import usable_cores
 from hpsearch.runner import Runner
 from hpsearch.stages import search
@@ -80,20 +80,20 @@ def _short(value: object) -> str:
 def rehearse(runner: Runner, name: str) -> Rehearsal:
     """Plans the stage and estimates its cost; writes nothing."""
     context = runner.context(name)
-    if context.opened and not runner.store.results(name):
+    if context.opened and not runner.store.has_results(name):
         context = replace(context, opened=None)
     done, drawing = runner.store.results(name), search.drawing_of(context)
     paused = runner.store.checkpoints(name).paused() if context.opened else []
-    done += [result for result in paused if all(result.id != other.id for other in done)]
-    specs = search.plan(context, done)
+    known = {result.id: result for result in [*paused, *done]}
+    specs = search.plan(context, pausing.by_id(known))
     if not specs:
         return Rehearsal(name, [], 0, 0, 0, 0.0, drawing.remark)
     trials = drawing.total - sum(result.id < drawing.total for result in done)
-    more = trials / len(specs)
-    steps = sum(spec.steps(len(runner.data.train)) for spec in specs)
-    epochs = sum(spec.budget.epochs for spec in specs)
+    epochs = search.trial_epochs(context, pausing.by_id(known), specs)
+    more = epochs / sum(spec.budget.ahead for spec in specs)
+    steps = sum(len(spec.leg(len(runner.data.train))) for spec in specs)
     return Rehearsal(
-        name, specs, trials, round(steps * more), round(epochs * more),
+        name, specs, trials, round(steps * more), epochs,
         _seconds(runner, specs) * more, drawing.remark,
     )  # fmt: skip
 
@@ -102,7 +102,7 @@ def _seconds(runner: Runner, specs: Sequence[TrialSpec]) -> float:
     """How long these trials will take, from a few timed steps of the first cohort."""
     tasks = cohort.tasks(specs, jobs=runner.jobs)
     first, all_costs = tasks[0], sum(task.cost for task in tasks)
-    first_steps = sum(spec.steps(len(runner.data.train)) for spec in first.specs)
+    first_steps = sum(len(spec.leg(len(runner.data.train))) for spec in first.specs)
     each = _seconds_per_trial_step(runner, first)
     at_once = min(runner.jobs, usable_cores(), len(tasks))
     return each * first_steps * all_costs / first.cost / at_once

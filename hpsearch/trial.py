@@ -54,6 +54,11 @@ class Budget:
     done: int = 0
     pause: int | None = None
 
+    @property
+    def ahead(self) -> int:
+        """The epochs to train now."""
+        return (self.pause or self.epochs) - self.done
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -118,7 +123,7 @@ class TrialSpec:
         return self.budget.iterations or self.budget.epochs * -(-rows // self.batch_size)
 
     def leg(self, rows: int) -> range:
-        """The steps, counted from 0, that are to be trained now: from rung to rung, or all."""
+        """The steps, counted from 0, to train now: all, or those from a rung to the next."""
         epoch, pause = -(-rows // self.batch_size), self.budget.pause
         return range(self.budget.done * epoch, pause * epoch if pause else self.steps(rows))
 

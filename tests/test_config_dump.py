@@ -91,7 +91,7 @@ def test_a_dump_is_complete_in_order_and_one_key_per_line():
     for level, keys in LEVELS.items():
         indent = "  " * len(level)
         found = re.findall(rf"^{indent}(\w+):", text, re.MULTILINE)
-        if level != ("search", "space"):
+        if level[-1:] not in (("space",), ("halving",)):  # a mapping of its own, and null
             assert " ".join(keys) in " ".join(found)
     assert yaml.safe_load(text)["train"]["epsilon"] == 1e-8  # a number to other readers as well
 

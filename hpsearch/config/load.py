@@ -95,7 +95,7 @@ def _halving(config: Config) -> Iterator[Fault]:
             got = f"got {part.halving.min_epochs}; or set search.{name}.halving: null"
             yield Fault(("search", name, "halving", "min_epochs"), f"{rule}, {got}")
         if part.halving and config.search.sampler == "tpe":
-            rule = "must be null with search.sampler tpe, which draws trials by finished ones"
+            rule = "must be null where search.sampler is tpe, which learns from finished trials"
             fix = "rungs compare all trials of the stage: set search.sampler: random"
             yield Fault(("search", name, "halving"), f"{rule}; {fix}")
 

@@ -115,7 +115,7 @@ def trial_epochs(now: Course, specs: Sequence[TrialSpec], ladder: Sequence[Rung]
         return 0
     total = specs[0].budget.epochs
     ends = [rung.epochs for rung in ladder] + [total]
-    first = sum((now.pause or total) - spec.budget.done for spec in specs)
+    first = sum(spec.budget.ahead for spec in specs)
     later = zip(ladder, ends[1:], strict=True)
     return first + sum(
         rung.places * (end - rung.epochs)

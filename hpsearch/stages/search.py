@@ -106,6 +106,9 @@ def rungs_of(context: Context) -> list[halving.Rung]:
 
 def trial_epochs(context: Context, done: Sequence[TrialResult], specs: Sequence[TrialSpec]) -> int:
     """How many epochs are ahead of the stage, whose next trials are `specs`."""
+    if not rungs_of(context):
+        total = drawing_of(context).total
+        return (total - sum(result.id < total for result in done)) * budget_of(context)[1]
     return halving.trial_epochs(_course(context, done), specs, rungs_of(context))
 
 
