@@ -118,7 +118,6 @@ class Runner:
         assert opened is not None
         if not (self._unfinished(context) or self.force):
             self.view.say(f"{name}: {len(done)} of {opened.trials} trials are done")
-            self.store.checkpoints(name).remove()
             return self._derive(context, opened, done)
         stage = search.COARSE if name == "coarse" else search.REFINE
         try:

@@ -17,7 +17,7 @@ from hpsearch.errors import ConfigError, HostError, Stopped
 from hpsearch.executors import Kind
 from hpsearch.nn.net import Net
 from hpsearch.rehearsal import rehearse
-from hpsearch.stages.halving import Course, Rung, course, rungs, until
+from hpsearch.stages.halving import Course, Rung, course, rungs
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Budget, Curves, Rates, Status, TrialResult, ranking
 
@@ -130,12 +130,6 @@ def test_what_was_decided_at_a_rung_is_decided_again_from_where_the_trials_are_n
             assert not on or not stay or min(then[n] for n in on) >= max(then[n] for n in stay)
 
 
-def test_a_trial_is_cut_to_what_it_was_then():
-    whole = result(0, [0.1, 0.5, 0.5, 0.9])
-    assert [until(whole, n).best_epoch for n in (1, 2, 3, 4, 9)] == [1, 2, 2, 4, 4]
-    assert until(whole, 3).value == 0.5
-
-
 # --- the same bits
 
 
@@ -183,6 +177,22 @@ def test_a_trial_that_pauses_has_the_bits_of_one_that_does_not(kind, digits, mak
     assert [bits(paused[r.id]) for r in whole] == [bits(r) for r in whole]
     best = max(whole, key=lambda r: r.rank)
     assert (paused[best.id].weights == best.weights).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trial_stands_at_a_rung_whichever_way_it_came_there(kind, digits, make_spec, tmp_path):
+    """Whether it has paused before or not: everything that it goes on from is the same."""
+    specs = [make_spec(n, budget=Budget(5), **KINDS[kind]) for n in range(3)]
+    states = []
+    for folder, cuts in ((tmp_path / "a", [1, 3]), (tmp_path / "b", [3])):
+        folder.mkdir()
+        legs(digits, specs, folder, cuts)
+        paused = (checkpoint.read(path) for path in sorted(folder.iterdir()))
+        states.append([found.state for found in paused if found.epochs == 3])
+    assert len(states[0]) == len(states[1]) > 0
+    for one, other in zip(*states, strict=True):
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def test_a_trial_that_diverges_between_rungs_does_so_at_the_same_step(
@@ -325,10 +335,14 @@ def stopped(root, after):
     return work.store.checkpoints("coarse")
 
 
-def test_paused_trials_go_on_and_those_whose_checkpoint_is_gone_begin_anew(halved, tmp_path):
-    checkpoints = stopped(tmp_path, 12)
+@pytest.mark.parametrize("after", [12, 22])
+def test_paused_trials_go_on_and_those_whose_checkpoint_is_gone_begin_anew(
+    halved, after, tmp_path
+):
+    checkpoints = stopped(tmp_path, after)
     kept = [r.id for r in checkpoints.paused()]
-    assert len(kept) in (12, 4)
+    finished = {r.id for r in runner(tmp_path, *HALVED).store.results("coarse")}
+    assert len(kept) == 12 - len(finished) and finished.isdisjoint(kept)
     for number in kept[::2]:
         checkpoints.path(number).unlink()
     runner(tmp_path, *HALVED).search("coarse")

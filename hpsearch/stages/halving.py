@@ -1,8 +1,8 @@
 """Successive halving (Jamieson & Talwalkar 2016): at each rung only the best trials go on.
 
 Rungs are synchronous: nobody passes one before all trials of the stage are there, so who goes on
-depends neither on the jobs nor on the cohorts. And it is decided by the curves up to the rung
-alone, so that it can be decided again at any time, when the trials have long gone on or ended.
+depends neither on the jobs nor on the cohorts. And it is decided by the records of the
+trials alone, so that it can be decided again at any time, when they have long gone on or ended.
 """
 
 import math
@@ -75,22 +75,13 @@ def _is_behind(result: TrialResult | None, epochs: float) -> bool:
 
 def _best(results: Sequence[TrialResult], rung: Rung) -> list[int]:
     """The ids of the best at the rung. One that was done before, by its patience, is one of them
-    if it is good enough; one that diverged before is not.
+    if it is good enough; one that diverged before is not. Those that have gone on since were the
+    best already, and the best epoch of a trial only gets better: they are so still.
     """
     there = [r for r in results if r.epochs >= rung.epochs or r.status is Status.DONE]
-    then = [found for r in there if (found := until(r, rung.epochs)).best_epoch]
-    best = sorted(then, key=lambda result: result.rank, reverse=True)[: rung.places]
+    there = [r for r in there if r.best_epoch is not None]
+    best = sorted(there, key=lambda result: result.rank, reverse=True)[: rung.places]
     return sorted(result.id for result in best)
-
-
-def until(result: TrialResult, epochs: int) -> TrialResult:
-    """The trial as it stood after so many epochs."""
-    if result.epochs <= epochs:
-        return result
-    sign = -1 if result.metric == "val_loss" else 1
-    curve = [sign * value for value in getattr(result.curves, result.metric)[:epochs]]
-    best = max((value for value in curve if math.isfinite(value)), default=None)
-    return replace(result, best_epoch=None if best is None else curve.index(best) + 1)
 
 
 def legs(
