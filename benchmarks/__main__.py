@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import measure
 
 NAMES = ("core", "parts", "search", "memory", "startup", "jobs", "mixed", "wide_net", "scale",
-         "audit", "alarms", "edges")  # fmt: skip
+         "audit", "alarms", "edges", "halving")  # fmt: skip
 # No peers needed, two minutes together.
 SHORT: tuple[tuple[str, ...], ...] = (
     ("startup",),

@@ -1,8 +1,8 @@
 """Successive halving (Jamieson & Talwalkar 2016): at each rung only the best trials go on.
 
 Rungs are synchronous: nobody passes one before all trials of the stage are there, so who goes on
-depends neither on the jobs nor on the cohorts. And it is decided by the records of the
-trials alone, so that it can be decided again at any time, when they have long gone on or ended.
+depends neither on the jobs nor on the cohorts. And it is decided by the records of the trials
+alone, so that it can be decided again at any time, when they have long gone on or ended.
 """
 
 import math
