@@ -1,4 +1,4 @@
-"""Successive halving: what it finds, and in how many trial-epochs, beside plain random search."""
+"""Successive halving beside plain random search: the best, and the trial-epochs."""
 
 from benchmarks import measure  # first: it sets the threads  # isort: skip
 

@@ -45,8 +45,7 @@ class View:
 class Budget:
     """How long to train: epochs, or `iterations` minibatches in all where that is given.
 
-    A trial that pauses at rungs trains only from epoch `done`, which lies in its checkpoint, to
-    epoch `pause`; schedules span all the epochs still.
+    A trial that pauses at rungs trains from epoch `done`, its checkpoint's, to epoch `pause`.
     """
 
     epochs: int
