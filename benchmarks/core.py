@@ -22,8 +22,9 @@ import numpy as np
 from hpsearch.cohort import Task, tasks
 from hpsearch.data import Dataset, Rows, fit
 from hpsearch.nn.net import Net
+from hpsearch.spec import Budget, Rates, TrialSpec
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, Rates, Status, TrialSpec
+from hpsearch.trial import Status
 
 NETS = ("64-50-10", "3072-50-10", "784-256-256-10", "3072-512-512-10")
 BATCHES = (32, 100, 256)

@@ -31,11 +31,12 @@ from hpsearch.data import Dataset, Source
 from hpsearch.data import load as load_data
 from hpsearch.runner import Runner
 from hpsearch.settings import search_settings
+from hpsearch.spec import TrialSpec
 from hpsearch.stages import search
 from hpsearch.stages.context import Context
 from hpsearch.store import RunStore
 from hpsearch.training import Watch
-from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
+from hpsearch.trial import Curves, Status, TrialResult
 from hpsearch.verdict import Document
 
 COHORT = 50

@@ -16,9 +16,10 @@ from hpsearch.portable import portable
 from hpsearch.recorder import Recorder
 from hpsearch.report.charts import sparkline
 from hpsearch.runner import Runner
+from hpsearch.spec import Budget, TrialSpec
 from hpsearch.stages import search
 from hpsearch.training import train_cohort
-from hpsearch.trial import Budget, Status, TrialResult, TrialSpec
+from hpsearch.trial import Status, TrialResult
 
 HEAD = "epoch  train loss  train acc   val loss    val acc  |update|/|w|  learning rate"
 

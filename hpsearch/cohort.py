@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hpsearch.trial import TrialSpec
+from hpsearch.spec import TrialSpec
 
 LARGEST = 64
 SMALLEST = 2

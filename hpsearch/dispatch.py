@@ -23,8 +23,9 @@ from hpsearch.data import Dataset
 from hpsearch.data.sharing import Shared
 from hpsearch.errors import HostError, HpsearchError, Stopped
 from hpsearch.executors import Kind, as_finished, kind_for
+from hpsearch.spec import TrialSpec
 from hpsearch.training import STOPPED, Watch, train_cohort
-from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
+from hpsearch.trial import Curves, Status, TrialResult
 from hpsearch.workers import WorkerDied, Workers
 
 Train = Callable[[Task], list[TrialResult]]

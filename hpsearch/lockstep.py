@@ -16,7 +16,7 @@ from hpsearch.nn.optimizers import OPTIMIZERS, CohortRates
 from hpsearch.nn.params import Memory
 from hpsearch.nn.products import batch
 from hpsearch.nn.schedules import BEGINNING, SCHEDULES, Clock, warmup
-from hpsearch.trial import TrialSpec
+from hpsearch.spec import TrialSpec
 
 CHUNK = 1000  # rows evaluated at a time
 CONSTANT = SCHEDULES["constant"]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hpsearch.checkpoint import Checkpoints, read
+from hpsearch.spec import TrialSpec
 from hpsearch.stages.context import Context, Stage
-from hpsearch.trial import Status, TrialResult, TrialSpec
+from hpsearch.trial import Status, TrialResult
 
 
 def missing(

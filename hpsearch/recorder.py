@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hpsearch.lockstep import Lockstep, Scores
 from hpsearch.nn.activations import Array
 from hpsearch.nn.losses import LOSSES
-from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
+from hpsearch.spec import TrialSpec
+from hpsearch.trial import Curves, Status, TrialResult
 
 # Times the first loss (CS231n lecture 6: "if the cost is ever > 3 * original cost"), or times
 # log C where the first minibatch happened to be an easy one.

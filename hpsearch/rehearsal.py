@@ -12,9 +12,9 @@ from rich.text import Text
 from hpsearch import cohort, pausing
 from hpsearch.blas import usable_cores
 from hpsearch.runner import Runner
+from hpsearch.spec import Budget, TrialSpec
 from hpsearch.stages import search
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, TrialSpec
 
 ITERATIONS = 20  # timed, after as many to warm up
 SHOWN = 20

@@ -10,9 +10,10 @@ from threadpoolctl import threadpool_limits
 from hpsearch.cohort import Task
 from hpsearch.errors import UsageError
 from hpsearch.runner import Runner
+from hpsearch.spec import TrialSpec
 from hpsearch.stages import final, search
 from hpsearch.training import train_cohort
-from hpsearch.trial import Curves, Status, TrialResult, TrialSpec
+from hpsearch.trial import Curves, Status, TrialResult
 
 UNTIMED = ("seed", "losses", "curves", "status", "best_epoch", "step", "epochs", "reason")
 UNSTOPPED = ("seed", "curves")  # what there is to compare where the search stopped the trial

@@ -24,13 +24,7 @@ from hpsearch.dispatch import Allowance, Dispatch
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.portable import portable
 from hpsearch.search.samplers import tpe
-from hpsearch.settings import (
-    check_settings,
-    differences,
-    run_facts,
-    search_settings,
-    space_differences,
-)
+from hpsearch.settings import check_settings, contradictions, run_facts, search_settings
 from hpsearch.stages import CHECKS, gates, rounds, search
 from hpsearch.stages.context import Context, Round, Stage
 from hpsearch.store import RunStore
@@ -165,14 +159,9 @@ class Runner:
 
     def contradictions(self) -> list[str]:
         """What of the config is not what the finished trials were made with."""
-        changed: dict[str, None] = {}
-        for name in self.store.search_stages():
-            opened = self.store.search_document(name)
-            if opened and self.store.has_results(name):
-                new = search_settings(self.config, name, self.data, list(opened.space))
-                changed |= dict.fromkeys(differences(opened.settings, new))
-                changed |= dict.fromkeys(space_differences(self.config, opened))
-        return list(changed)
+        stages = [name for name in self.store.search_stages() if self.store.has_results(name)]
+        begun = filter(None, map(self.store.search_document, stages))
+        return contradictions(self.config, self.data, begun)
 
     def _save(self) -> None:
         """Writes the config and what else decides the results, before the first of them. Where

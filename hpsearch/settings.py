@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hpsearch import __version__
@@ -57,6 +57,7 @@ def search_settings(
         own[f"{name}.trials"] = part.trials
     if part.halving:  # so does who goes on
         own |= flatten({name: {"trials": part.trials, "halving": part.halving.model_dump()}})
+        own["search.budget.trial_epochs"] = config.search.budget.trial_epochs
     return {**used, **own, "search.metric": config.search.metric,
             "search.sampler": config.search.sampler}  # fmt: skip
 
@@ -93,6 +94,18 @@ def space_differences(config: Config, opened: SearchDocument) -> list[str]:
         {key: began.get(name) for key, name in names.items()},
         {key: plain(written.get(name)) for key, name in names.items()},
     )
+
+
+def contradictions(
+    config: Config, data: Dataset, begun: Iterable[SearchDocument]
+) -> list[str]:
+    """What of the config is not what the trials of these stages were made with."""
+    changed: dict[str, None] = {}
+    for opened in begun:
+        now = search_settings(config, opened.stage, data, list(opened.space))
+        changed |= dict.fromkeys(differences(opened.settings, now))
+        changed |= dict.fromkeys(space_differences(config, opened))
+    return list(changed)
 
 
 def run_facts(config: Config, data: Dataset) -> dict[str, Any]:

@@ -14,13 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from filelock import FileLock, Timeout
 
-from hpsearch.atomic import (
-    State,
-    remove_leftovers,
-    state_of,
-    write_atomically,
-    write_together,
-)
+from hpsearch.atomic import State, remove_leftovers, state_of, write_atomically, write_together
 from hpsearch.checkpoint import Checkpoints
 from hpsearch.csvtables import curves_csv, trials_csv
 from hpsearch.errors import HostError, UsageError
@@ -116,19 +110,18 @@ class RunStore:
         write_atomically(path, dumps(document.to_json()).encode())
 
     def check_document(self, stage: str) -> CheckDocument | None:
-        path = self.document_path(stage)
-        text = self._text(path)
-        return None if text is None else self._read(path, text, CheckDocument.from_json)
+        return self._document(stage, CheckDocument.from_json)
 
     def search_document(self, stage: str) -> SearchDocument | None:
-        path = self.document_path(stage)
-        text = self._text(path)
-        return None if text is None else self._read(path, text, SearchDocument.from_json)
+        return self._document(stage, SearchDocument.from_json)
 
     def final_document(self) -> FinalDocument | None:
-        path = self.document_path("final")
+        return self._document("final", FinalDocument.from_json)
+
+    def _document(self, stage: str, build: Callable[[Any], T]) -> T | None:
+        path = self.document_path(stage)
         text = self._text(path)
-        return None if text is None else self._read(path, text, FinalDocument.from_json)
+        return None if text is None else self._read(path, text, build)
 
     def search_stages(self) -> list[str]:
         """The search stages begun, in the order of the recipe."""

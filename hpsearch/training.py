@@ -21,7 +21,8 @@ from hpsearch.nn.losses import LOSSES
 from hpsearch.nn.schedules import Clock
 from hpsearch.reading import Yardstick
 from hpsearch.recorder import Recorder
-from hpsearch.trial import TrialResult, TrialSpec, View
+from hpsearch.spec import TrialSpec, View
+from hpsearch.trial import TrialResult
 
 PROBE = 1000  # training rows measured after each epoch, at most
 STOPPED = "stopped; what is finished is kept: run it again to go on"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from hpsearch.data import Dataset, Source, load
 from hpsearch.nn.net import Net
-from hpsearch.trial import Budget, Rates, TrialSpec
+from hpsearch.spec import Budget, Rates, TrialSpec
 
 # A machine with other work to do is slow to draw examples: that is no failure.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -22,8 +22,9 @@ from hpsearch.nn.net import Net
 from hpsearch.reading import Yardstick
 from hpsearch.report.searching import curves_say, search_view
 from hpsearch.report.tables import so_far
+from hpsearch.spec import Budget, Rates, TrialSpec
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, Curves, Rates, Status, TrialResult, TrialSpec
+from hpsearch.trial import Curves, Status, TrialResult
 from hpsearch.verdict import SearchDocument
 
 WORDS = ("diverged", "overwhelming-decay", "bad-init", "too-high-rate", "too-low-rate", "stuck",

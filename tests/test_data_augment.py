@@ -11,10 +11,10 @@ from hpsearch.data import Augment, Source, load
 from hpsearch.data.augment import stream
 from hpsearch.errors import DataError
 from hpsearch.nn.net import Net
+from hpsearch.spec import Budget, View
 from hpsearch.stages import overfit, sanity, sweep
 from hpsearch.stages.context import Context
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, View
 
 SHAPE = (5, 7, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (400, 105)).astype(np.uint8)

@@ -10,8 +10,8 @@ import pytest
 from hpsearch.cohort import Task
 from hpsearch.data import Rows, Shared, Source, arrays, load
 from hpsearch.errors import DataError, HostError
+from hpsearch.spec import View
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import View
 
 NAMES = ("train", "validation", "test")
 

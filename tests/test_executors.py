@@ -27,8 +27,9 @@ from hpsearch.executors import Kind, kind_for
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.report.page import page
 from hpsearch.report.tables import says, trial_rows
+from hpsearch.spec import Budget
 from hpsearch.training import Watch
-from hpsearch.trial import Budget, Status
+from hpsearch.trial import Status
 from hpsearch.workers import WorkerDied, Workers
 
 KINDS = list(Kind)

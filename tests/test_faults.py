@@ -15,10 +15,10 @@ from test_stages import conclude, config
 from hpsearch.cohort import Task
 from hpsearch.curves import ACTIONS
 from hpsearch.data import Source, load
+from hpsearch.spec import Budget
 from hpsearch.stages import CHECKS
 from hpsearch.stages.context import Context
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget
 from hpsearch.verdict import Check
 
 TANH = ("model.activation=tanh", "model.init=xavier")

@@ -17,9 +17,10 @@ from hpsearch.errors import ConfigError, HostError, Stopped
 from hpsearch.executors import Kind
 from hpsearch.nn.net import Net
 from hpsearch.rehearsal import rehearse
+from hpsearch.spec import Budget, Rates
 from hpsearch.stages.halving import Course, Rung, course, rungs
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, Curves, Rates, Status, TrialResult, ranking
+from hpsearch.trial import Curves, Status, TrialResult, ranking
 
 RUNGS = [1, 3]
 HALVED = (

@@ -21,7 +21,7 @@ FLOORS = (
     ("atomic",),
     ("serving",),
     ("nn", "data", "search", "executors", "workers"),
-    ("trial", "verdict", "config", "environment"),
+    ("spec", "trial", "verdict", "config", "environment"),
     ("cohort", "lockstep", "reading", "prediction"),
     ("recorder", "csvtables", "curves", "checkpoint"),
     ("stages", "training", "store"),

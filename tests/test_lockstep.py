@@ -24,8 +24,9 @@ from hpsearch.nn.normalization import NORMALIZATIONS
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.nn.schedules import SCHEDULES
 from hpsearch.recorder import LossLog
+from hpsearch.spec import Budget, Rates, TrialSpec, View
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, Rates, Status, TrialSpec, View
+from hpsearch.trial import Status
 
 DIGITS = load(Source("digits"), center="feature", scale="standard")
 SPIRAL = load(Source("spiral"), center="none", scale="none")

@@ -11,8 +11,8 @@ from hpsearch.data import minibatches
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn.optimizers import RATES
 from hpsearch.nn.schedules import SCHEDULES, Clock, warmup
+from hpsearch.spec import Budget, Rates
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, Rates
 
 FALLING = [name for name in SCHEDULES if name != "one_cycle"]
 

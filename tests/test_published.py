@@ -14,8 +14,8 @@ from hpsearch.nn.mlp import Tape, forward
 from hpsearch.nn.net import Net, initialize
 from hpsearch.nn.params import Params
 from hpsearch.nn.products import batch
+from hpsearch.spec import Budget, Rates, TrialSpec
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, Rates, TrialSpec
 
 WIDTH, LECTURE_WIDTH = 512, 4096
 

@@ -28,11 +28,12 @@ from hpsearch.nn.net import Tensor
 from hpsearch.recorder import Recorder
 from hpsearch.search.space import write_space
 from hpsearch.settings import check_settings, differences, search_settings, space_differences
+from hpsearch.spec import Budget, Rates, View
 from hpsearch.stages import CHECKS, RECIPE, data, sanity, search
 from hpsearch.stages.context import Context, Round
 from hpsearch.store import RunStore
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, Curves, Rates, Status, View
+from hpsearch.trial import Curves, Status
 from hpsearch.verdict import Check, CheckDocument, SearchDocument, Verdict
 
 LOG_C = math.log(10)

@@ -11,10 +11,11 @@ from hpsearch.config.load import load as load_config
 from hpsearch.data import Source, load
 from hpsearch.errors import ConfigError
 from hpsearch.nn.net import Net
+from hpsearch.spec import Budget, Rates, TrialSpec, View
 from hpsearch.stages import CHECKS
 from hpsearch.stages.context import Context
 from hpsearch.training import Watch, train_cohort
-from hpsearch.trial import Budget, Rates, Status, TrialSpec, View
+from hpsearch.trial import Status
 
 DIGITS = load(Source("digits"), center="feature", scale="standard")
 EPOCHS = 12

@@ -16,11 +16,12 @@ from hpsearch.data import Rows, Source, load
 from hpsearch.nn.schedules import Clock
 from hpsearch.report.charts import RampChart
 from hpsearch.search.space import parse_space
+from hpsearch.spec import Budget
 from hpsearch.stages import ramp, searched, sweep
 from hpsearch.stages.context import Context
 from hpsearch.stages.ladder import Ladder, Tried
 from hpsearch.stages.updates import update_ratio, update_ratios
-from hpsearch.trial import Budget, Status
+from hpsearch.trial import Status
 from hpsearch.verdict import Verdict
 
 LOG_C = math.log(10)

@@ -13,7 +13,8 @@ from hpsearch.data import Dataset
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.losses import LOSSES
 from hpsearch.nn.net import Net
-from hpsearch.trial import Budget, Rates, TrialResult, TrialSpec
+from hpsearch.spec import Budget, Rates, TrialSpec
+from hpsearch.trial import TrialResult
 from hpsearch.verdict import CheckDocument, Document, SearchDocument
 
 

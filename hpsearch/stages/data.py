@@ -11,8 +11,9 @@ from hpsearch.data import Dataset, audit
 from hpsearch.data.drift import drift, sameness
 from hpsearch.data.leakage import row_numbers, telling_feature
 from hpsearch.data.signal import signal
+from hpsearch.spec import TrialSpec
 from hpsearch.stages.context import Context, Stage, entropy
-from hpsearch.trial import TrialResult, TrialSpec, standard_error
+from hpsearch.trial import TrialResult, standard_error
 from hpsearch.verdict import Check, CheckDocument, Verdict
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL

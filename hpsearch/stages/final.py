@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from hpsearch.errors import GateError
+from hpsearch.spec import TrialSpec
 from hpsearch.stages.context import Context, Round, net_of, seed
 from hpsearch.stages.search import spec_of as search_spec
 from hpsearch.stages.standing import accuracy_of
-from hpsearch.trial import Status, TrialResult, TrialSpec, ranking, standard_error
+from hpsearch.trial import Status, TrialResult, ranking, standard_error
 from hpsearch.verdict import FinalDocument, Verdict
 
 NAME = "final"

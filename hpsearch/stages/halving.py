@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from hpsearch.config.schema import Halving
-from hpsearch.trial import Status, TrialResult, TrialSpec
+from hpsearch.spec import TrialSpec
+from hpsearch.trial import Status, TrialResult
 
 
 class Rung(NamedTuple):

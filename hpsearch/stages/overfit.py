@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hpsearch.data import Dataset
 from hpsearch.nn.losses import LOSSES
+from hpsearch.spec import Budget, TrialSpec, View
 from hpsearch.stages.context import Context, Stage, chance, seed
 from hpsearch.stages.learning import (
     FIXES,
@@ -18,7 +19,7 @@ from hpsearch.stages.learning import (
     remedy,
     undecided,
 )
-from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, View
+from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import Check, CheckDocument, Verdict
 
 VERDICTS = {"pass": Verdict.PASS, "almost": Verdict.WARN}

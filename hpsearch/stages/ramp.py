@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.config.checking import Ramp
+from hpsearch.spec import Budget, TrialSpec
 from hpsearch.stages.context import Context
-from hpsearch.trial import Budget, TrialResult, TrialSpec
+from hpsearch.trial import TrialResult
 
 Numbers = NDArray[np.float64]
 AVERAGED = 0.9  # of the loss that is compared with `explodes`, from the first step on

@@ -9,13 +9,14 @@ from hpsearch.curves import tally
 from hpsearch.errors import ConfigError, GateError
 from hpsearch.search.conditions import applying
 from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
+from hpsearch.spec import Budget, TrialSpec
 from hpsearch.stages import halving
 from hpsearch.stages.context import Context, Stage
 from hpsearch.stages.counting import best_of_n
 from hpsearch.stages.drawing import Drawing
 from hpsearch.stages.standing import accuracy_of, baseline_of
 from hpsearch.stages.zooming import zoom
-from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, ranking, standard_error
+from hpsearch.trial import Status, TrialResult, ranking, standard_error
 from hpsearch.verdict import SearchDocument, Verdict
 
 CARRIED = 3  # trials of the last round run again, as a control for the change of epochs

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpsearch.search.space import write_space
+from hpsearch.spec import Budget, TrialSpec
 from hpsearch.stages import ramp
 from hpsearch.stages.context import Context, Stage, baseline, majority, seed
 from hpsearch.stages.ladder import Ladder, Tried
@@ -16,7 +17,7 @@ from hpsearch.stages.searched import (
     strong_decay,
 )
 from hpsearch.stages.updates import update_ratio, update_ratios
-from hpsearch.trial import Budget, TrialResult, TrialSpec, standard_error
+from hpsearch.trial import TrialResult, standard_error
 from hpsearch.verdict import Check, CheckDocument, Verdict
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from hpsearch.data import minibatches
 from hpsearch.lockstep import Lockstep
+from hpsearch.spec import TrialSpec
 from hpsearch.stages.context import Context
-from hpsearch.trial import TrialSpec
 from hpsearch.verdict import Check, Verdict
 
 STEPS = 100  # measured, at most

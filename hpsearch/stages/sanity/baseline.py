@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpsearch.spec import Budget, TrialSpec, View
 from hpsearch.stages.context import Context, seed
 from hpsearch.stages.probe import Floats
-from hpsearch.trial import Budget, Status, TrialResult, TrialSpec, View
+from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import Check, Verdict
 
 PASS, FAIL = Verdict.PASS, Verdict.FAIL

@@ -7,8 +7,8 @@ import numpy as np
 
 from hpsearch.data import Rows
 from hpsearch.lockstep import Lockstep
+from hpsearch.spec import Budget
 from hpsearch.stages.probe import Probe
-from hpsearch.trial import Budget
 from hpsearch.verdict import Check, Verdict
 
 PASS, FAIL = Verdict.PASS, Verdict.FAIL

@@ -7,9 +7,9 @@ import numpy as np
 
 from hpsearch.lockstep import Lockstep
 from hpsearch.nn.optimizers import OPTIMIZERS
+from hpsearch.spec import Budget
 from hpsearch.stages.probe import Floats, Probe
 from hpsearch.stages.searched import share_above
-from hpsearch.trial import Budget
 from hpsearch.verdict import Check, Verdict
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
