@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +25,16 @@ from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import Document
 
 
+class Display(Protocol):
+    """What is shown of a run while it works; called from one thread, `steps` from any."""
+
+    def begin(self, stage: str, trials: int, steps: int) -> None: ...
+    def steps(self, n: int) -> None: ...
+    def trial(self, result: TrialResult) -> None: ...
+    def end(self, document: Document) -> None: ...
+    def say(self, text: str) -> None: ...
+
+
 class _Rate(ProgressColumn):
     """Trial-steps per second."""
 
@@ -33,8 +44,8 @@ class _Rate(ProgressColumn):
         )
 
 
-class TerminalView:
-    """The runner's view on a terminal; see `runner.View`."""
+class TerminalDisplay:
+    """A display on a terminal."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
         self.console, self.quiet = console, quiet

@@ -13,7 +13,6 @@ The report reads the store, at any time, also while the run goes on.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Protocol
 
 from hpsearch import pausing
 from hpsearch.config.dump import dump
@@ -23,6 +22,7 @@ from hpsearch.data.sharing import mapped_files
 from hpsearch.dispatch import Allowance, Dispatch
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.portable import portable
+from hpsearch.progress import Display
 from hpsearch.search.samplers import tpe
 from hpsearch.settings import check_settings, contradictions, run_facts, search_settings
 from hpsearch.stages import CHECKS, gates, rounds, search
@@ -33,21 +33,11 @@ from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import CheckDocument, Document, SearchDocument
 
 
-class View(Protocol):
-    """What is shown of a run while it works; called from one thread, `steps` from any."""
-
-    def begin(self, stage: str, trials: int, steps: int) -> None: ...
-    def steps(self, n: int) -> None: ...
-    def trial(self, result: TrialResult) -> None: ...
-    def end(self, document: Document) -> None: ...
-    def say(self, text: str) -> None: ...
-
-
 class Runner:
     """One run: a config, its folder, and the stages done so far."""
 
     def __init__(
-        self, config: Config, store: RunStore, view: View, *,
+        self, config: Config, store: RunStore, view: Display, *,
         load: Callable[[], Dataset], jobs: int, watch: Watch,
         force: bool = False, strict: bool = False,
     ) -> None:  # fmt: skip

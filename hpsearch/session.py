@@ -22,7 +22,7 @@ from hpsearch.errors import Stopped
 from hpsearch.executors import wanted_kind
 from hpsearch.finishing import Finisher
 from hpsearch.options import Options
-from hpsearch.progress import TerminalView
+from hpsearch.progress import TerminalDisplay
 from hpsearch.store import RunStore, open_run
 from hpsearch.training import Watch
 
@@ -60,7 +60,7 @@ class Session:
 
         Without `writing` nothing is locked or saved, and the runner may only be asked.
         """
-        view = TerminalView(self.console, quiet=self.options.quiet)
+        view = TerminalDisplay(self.console, quiet=self.options.quiet)
         wanted_kind()  # a misspelt one is refused before anything is written
         watch = Watch(failed=self._trace)
         with _stop_on_signals(watch) as caught:
@@ -84,7 +84,7 @@ class Session:
             finally:
                 view.close()
 
-    def _compare(self, view: TerminalView) -> None:
+    def _compare(self, view: TerminalDisplay) -> None:
         """Says so if finished trials were made with another matrix library."""
         store = self.store
         if any(map(store.has_results, store.search_stages())):
@@ -97,7 +97,7 @@ class Session:
         if self.options.debug:
             self.console.print(traceback, style="dim", markup=False, soft_wrap=True)
 
-    def _load(self, view: TerminalView, stop: threading.Event) -> Dataset:
+    def _load(self, view: TerminalDisplay, stop: threading.Event) -> Dataset:
         data = self.config.data
         source = Source(
             data.source, Path(data.path) if data.path else None, data.target, data.drop,
