@@ -13,10 +13,10 @@ from hpsearch.runner import Runner
 from hpsearch.spec import TrialSpec
 from hpsearch.stages import final, search
 from hpsearch.training import train_cohort
-from hpsearch.trial import Curves, Status, TrialResult
+from hpsearch.trial import Status, TrialResult
 
 UNTIMED = ("seed", "losses", "curves", "status", "best_epoch", "step", "epochs", "reason")
-UNSTOPPED = ("seed", "curves")  # what there is to compare where the search stopped the trial
+ENDED = ("status", "reason")  # how a trial ends that the search has given up
 MISSING = "nothing"
 
 
@@ -62,6 +62,8 @@ def replay(runner: Runner, trial: str) -> Replay:
     if stored.status is Status.FAILED:
         raise UsageError(f"{trial}: has no numbers to compare: it failed ({stored.reason})")
     spec = spec_of(runner, stored)
+    if stored.status is Status.PRUNED:
+        spec = replace(spec, budget=replace(spec.budget, pause=stored.epochs))
     runner.view.begin("replay", 1, spec.steps(len(runner.data.train)))
     with threadpool_limits(1), runner.watch.in_training():
         now = train_cohort(Task((spec,)), runner.data, runner.watch)[0]
@@ -102,12 +104,9 @@ def spec_of(runner: Runner, stored: TrialResult) -> TrialSpec:
 
 
 def compared(trial: str, stored: TrialResult, now: TrialResult) -> Replay:
-    """The records side by side, up to the first difference. Of a trial that the search stopped
-    before its end the curves are compared as far as they go.
-    """
-    names: tuple[str, ...] = UNTIMED
-    if stored.status is Status.PRUNED:
-        names, now = UNSTOPPED, _shortened(now, stored.epochs)
+    """The records side by side, up to the first difference."""
+    ended = ENDED if stored.status is Status.PRUNED else ()
+    names = [name for name in UNTIMED if name not in ended]
     old, new = (_parts(result.to_json(), names) for result in (stored, now))
     same = 0
     for part in dict.fromkeys([*old, *new]):
@@ -118,11 +117,6 @@ def compared(trial: str, stored: TrialResult, now: TrialResult) -> Replay:
                 return Replay(trial, same, Difference(f"{part}{place}", was, is_))
             same += 1
     return Replay(trial, same, None)
-
-
-def _shortened(result: TrialResult, epochs: int) -> TrialResult:
-    curves = {name: list(curve)[:epochs] for name, curve in vars(result.curves).items()}
-    return replace(result, curves=Curves(**curves), best_epoch=None)
 
 
 def _parts(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
