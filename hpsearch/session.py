@@ -117,17 +117,17 @@ class Session:
             )
 
     def next(self, command: str) -> str:
-        """The next command to run, with this one's CONFIG and run options."""
-        words = ["hpsearch", *command.split()]
-        words[2:2] = [self.argument] if self.argument else []
-        if self.options.run:
-            words += ["--run", self.options.run]
-        if self.options.seed is not None:
-            words += ["--seed", str(self.options.seed)]
-        if self.options.runs_dir != Path("runs"):
-            words += ["--runs-dir", str(self.options.runs_dir)]
-        for item in self.options.set_ or ():
-            words += ["--set", item]
+        """The next command to run, with this one's CONFIG and run options; `predict` takes the
+        run alone.
+        """
+        words, options = ["hpsearch", *command.split()], self.options
+        if words[1] != "predict":
+            words[2:2] = [self.argument] if self.argument else []
+            words += ["--run", options.run] if options.run else []
+            words += ["--seed", str(options.seed)] if options.seed is not None else []
+            words += [word for item in options.set_ or () for word in ("--set", item)]
+        if options.runs_dir != Path("runs"):
+            words += ["--runs-dir", str(options.runs_dir)]
         return shlex.join(words)
 
 

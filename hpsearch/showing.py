@@ -67,8 +67,8 @@ def follow(options: Options, following: str) -> None:
 
 
 def next_words(session: "Session") -> str:
-    """What a run needs next: the stage whose gate is closed, else the next one, else a close
-    look at the winner.
+    """What a run needs next: the stage whose gate is closed, else the next one, else rows that
+    its model answers for.
     """
     from hpsearch.verdict import CHECKING, FinalDocument
 
@@ -76,8 +76,7 @@ def next_words(session: "Session") -> str:
     if documents and isinstance(ended := documents[-1], FinalDocument):
         if ended.winner is None:
             return "search" if ended.verdict else "final"
-        winner = ended.candidates[ended.winner]
-        return f"train --trial {winner['stage']}/{winner['trial']}"
+        return f"predict {session.store.name} DATA"
     names = [document.stage for document in documents]
     if not documents or names[-1] in CHECKING:
         closed = [d.stage for d in documents if not passed(session.options, d.verdict)]

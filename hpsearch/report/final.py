@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from hpsearch.report.charts import BEST
@@ -26,13 +27,17 @@ def _heading(document: FinalDocument) -> Text:
     return Text.assemble(("final", "bold"), "  ", state, "  ", (said, "dim"))
 
 
-def _messages(document: FinalDocument) -> Iterator[Text]:
+def _messages(document: FinalDocument) -> Iterator[Padding]:
     if document.message:
-        yield Text(f"  {plain(document.message)}")
+        yield _said(plain(document.message))
     if document.reason:
-        yield Text(f"  {plain(document.reason)}")
+        yield _said(plain(document.reason))
     if document.optimism is not None:
-        yield Text(f"  optimism of the search: {_optimism(document)}", style="dim")
+        yield _said(f"optimism of the search: {_optimism(document)}", style="dim")
+
+
+def _said(text: str, style: str = "") -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, 2), expand=False)
 
 
 def _optimism(document: FinalDocument) -> str:

@@ -153,12 +153,12 @@ def _winner(
     best = max(able, key=lambda c: sign * c["mean"])
     error = _error(context, judged, best)
     tied = [c for c in able if sign * (best["mean"] - c["mean"]) <= error]
-    chosen = min(tied, key=_complexity)
+    chosen = min(tied, key=lambda c: (_complexity(c), -sign * c["mean"]))
     reason = f"{_name(chosen)} has the best mean"
     if chosen is not best:
         reason = (
-            f"{_name(chosen)} is simpler than {_name(best)}, whose mean is better by less than"
-            f" one standard error ({error:.4f})"
+            f"{_name(chosen)} {_simpler(chosen, best)} than {_name(best)}, whose mean is better"
+            f" by less than one standard error ({error:.4f})"
         )
     return judged.index(chosen), reason
 
@@ -166,6 +166,13 @@ def _winner(
 def _complexity(candidate: Candidate) -> tuple[float, float, float]:
     """Fewer params are simpler, then a smaller rate, then a larger decay."""
     return candidate["params"], candidate["learning_rate"], -candidate["weight_decay"]
+
+
+def _simpler(chosen: Candidate, best: Candidate) -> str:
+    if chosen["params"] < best["params"]:
+        return "is smaller"
+    rate = chosen["learning_rate"] < best["learning_rate"]
+    return "learns at a smaller rate" if rate else "decays its weights more"
 
 
 def _error(context: Context, judged: Sequence[Candidate], best: Candidate) -> float:
