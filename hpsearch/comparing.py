@@ -117,7 +117,10 @@ def _trial(name: str, runs_dir: Path) -> Facts:
         raise UsageError(f"{name}: no such trial is finished; name one as RUN:coarse/41")
     config = _config(store, runs_dir)
     model, train = config.with_hparams(_scheduled(config, stage) | dict(result.hparams))
-    sections = {"model": model.model_dump(mode="json"), "train": train.model_dump(mode="json")}
+    sections = {
+        "model": model.model_dump(mode="json"), "train": train.model_dump(mode="json"),
+        "data": {"augment": config.augment_with(result.hparams).word},
+    }  # fmt: skip
     metrics = {name: result.at_best(name) for name in AT_BEST if getattr(result.curves, name)}
     came = {
         "status": str(result.status), "seed": result.seed, "epochs": result.epochs,

@@ -14,6 +14,7 @@ from rich.console import Console
 from hpsearch.config.find import find
 from hpsearch.config.load import load
 from hpsearch.config.schema import Config
+from hpsearch.config.searchable import augments
 from hpsearch.config.written import Override
 from hpsearch.data import Augment, Dataset, Source
 from hpsearch.data import load as load_data
@@ -111,10 +112,13 @@ class Session:
                     raise Stopped("stopped while loading the data; nothing was written")
                 progress(done, total)
 
-            augment = Augment(**data.augment.model_dump())
-            return load_data(
+            augment = Augment(**vars(data.augment))
+            found = load_data(
                 source, **data.preprocess.model_dump(), augment=augment, progress=tell
             )
+        for place, searched in augments(self.config):
+            Augment(**vars(searched)).check(found.image_shape, place)
+        return found
 
     def next(self, command: str) -> str:
         """The next command to run, with this one's CONFIG and run options; `predict` takes the

@@ -52,7 +52,8 @@ def search_settings(
         if key.startswith(("model.", "train.")) and key not in idle
     }  # fmt: skip
     name = "search.coarse" if stage == "coarse" else "search.refine"
-    own = {f"{name}.epochs": part.epochs, "seed": config.seed, "data": data.fingerprint}
+    seen = data.unaltered if "augment" in searched else data.fingerprint
+    own = {f"{name}.epochs": part.epochs, "seed": config.seed, "data": seen}
     if config.search.sampler == "grid":  # whose points depend on how many there are
         own[f"{name}.trials"] = part.trials
     if part.halving:  # so does who goes on

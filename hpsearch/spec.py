@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from hpsearch.data.augment import NONE, Augment
 from hpsearch.nn.net import Net
 from hpsearch.nn.optimizers import RATES
 from hpsearch.search.space import Value
@@ -12,13 +13,11 @@ from hpsearch.search.space import Value
 
 @dataclass(frozen=True)
 class View:
-    """Which training rows a trial sees, and how: all of them, augmented as the data section says,
-    unless said.
-    """
+    """Which training rows a trial sees, and how: all of them as they are, unless said."""
 
     rows: tuple[int, ...] | None = None
     zero: bool = False
-    augment: bool = True
+    augment: Augment = NONE
 
 
 @dataclass(frozen=True)

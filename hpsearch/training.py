@@ -127,7 +127,7 @@ def _inputs(
     """One minibatch (N, D) as the network sees it; the cohort shares what `draw` decides."""
     if view.zero:
         return np.zeros((len(index), data.inputs), np.float32)
-    return data.augmented(rows, index, draw) if view.augment else data.batch(rows, index)
+    return data.augmented(rows, index, view.augment, draw)
 
 
 def _probe(data: Dataset, rows: Rows) -> Rows:

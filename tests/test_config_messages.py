@@ -128,8 +128,7 @@ SPACE_FAULTS = {
     "activation: {choice: [relu, ^tahn]}": "activation.choice[1]: must be one of relu, "
     "leaky_relu, prelu, elu, selu, gelu, maxout, tanh, sigmoid, "
     'got "tahn": did you mean "tanh"?',
-    "init_scale: {choice: [^{a: 1}]}": "init_scale.choice[0]: must be true or false, a number, "
-    "text or a list of whole numbers, got {a: 1}",
+    "init_scale: {choice: [^{a: 1}]}": "init_scale.choice[0]: must be a number, got {a: 1}",
     "dropout: {uniform: [0, ^1.5]}": "dropout.uniform[1]: must be below 1, got 1.5",
 }
 IN_SPACE = {

@@ -69,62 +69,62 @@ def test_the_draw_decides_and_nothing_else():
         assert not np.array_equal(first, apply(IMAGES, SHAPE, stream(*other)))
 
 
-@pytest.fixture(scope="module")
-def altered():
-    return load(Source("digits"), center="feature", scale="standard", augment=Augment(True, 1))
+ALTERED = View(augment=Augment(True, 1))
 
 
-def test_only_training_minibatches_are_altered(altered, digits):
+def test_only_training_minibatches_are_altered(digits):
     index = np.arange(50)
-    raw = altered.train.gather(index)
+    raw = digits.train.gather(index)
     expected = Augment(True, 1).apply(raw, (8, 8, 1), stream(0, 1, 2))
-    seen = altered.augmented(altered.train, index, (0, 1, 2))
+    seen = digits.augmented(digits.train, index, Augment(True, 1), (0, 1, 2))
     assert np.array_equal(seen, digits.preprocess.apply(expected))
-    assert np.array_equal(
-        altered.batch(altered.train, index), digits.batch(digits.train, index)
-    )
-    assert np.array_equal(digits.augmented(digits.train, index, (0, 1, 2)),
-                          digits.batch(digits.train, index))  # fmt: skip
-    assert altered.fingerprint != digits.fingerprint
+    still = digits.augmented(digits.train, index, Augment(), (0, 1, 2))
+    assert np.array_equal(still, digits.batch(digits.train, index))
+
+
+def test_the_fingerprint_tells_what_alters_all_trials(digits):
+    altered = load(Source("digits"), center="feature", scale="standard", augment=Augment(True, 1))
+    assert altered.fingerprint != digits.fingerprint == digits.unaltered == altered.unaltered
 
 
 def curves(data, specs):
     return [r.curves for r in train_cohort(Task(tuple(specs)), data, Watch())]
 
 
-def test_training_sees_altered_rows_and_evaluation_does_not(altered, digits, make_spec):
+def test_training_sees_altered_rows_and_evaluation_does_not(digits, make_spec):
     """Without a step, the curves are those of the rows as they are."""
     still, moving = make_spec(0, 1e-30), make_spec(1, 0.1)
-    assert curves(altered, [still])[0].val_loss == curves(digits, [still])[0].val_loss
-    assert curves(altered, [still])[0].train_accuracy == curves(digits, [still])[0].train_accuracy
-    assert curves(altered, [moving])[0].val_loss != curves(digits, [moving])[0].val_loss
-    unaltered = replace(moving, view=View(augment=False))
-    assert curves(altered, [unaltered]) == curves(digits, [unaltered])
+    plain, altered = (curves(digits, [replace(still, view=v)])[0] for v in (View(), ALTERED))
+    assert plain.val_loss == altered.val_loss
+    assert plain.train_accuracy == altered.train_accuracy
+    plain, altered = (curves(digits, [replace(moving, view=v)])[0] for v in (View(), ALTERED))
+    assert plain.val_loss != altered.val_loss
 
 
-def test_a_cohort_shares_what_is_drawn(altered, make_spec):
-    specs = [make_spec(n, 0.01 * (n + 1), budget=Budget(3)) for n in range(4)]
-    together = curves(altered, specs)
-    assert together[2] == curves(altered, [specs[2]])[0]
+def test_a_cohort_shares_what_is_drawn(digits, make_spec):
+    specs = [make_spec(n, 0.01 * (n + 1), budget=Budget(3), view=ALTERED) for n in range(4)]
+    together = curves(digits, specs)
+    assert together[2] == curves(digits, [specs[2]])[0]
     twins = [replace(specs[0], order_seed=s) for s in (0, 1)]
-    assert curves(altered, twins[:1]) != curves(altered, twins[1:])
+    assert curves(digits, twins[:1]) != curves(digits, twins[1:])
 
 
-def test_every_epoch_is_drawn_anew(altered, digits, make_spec):
+def test_every_epoch_is_drawn_anew(digits, make_spec):
     """A minibatch of all rows is in each epoch the same, but for what is drawn."""
     alike = make_spec(0, 1e-30, batch_size=2000, budget=Budget(4), net=Net((64, 5, 10)))
     seen = [
-        {round(loss, 4) for _, loss in train_cohort(Task((alike,)), data, Watch())[0].losses}
-        for data in (altered, digits)
+        {round(loss, 4) for _, loss in train_cohort(Task((spec,)), digits, Watch())[0].losses}
+        for spec in (replace(alike, view=ALTERED), alike)
     ]
     assert [len(losses) for losses in seen] == [4, 1]
 
 
-def test_overfit_and_sanity_train_on_rows_as_they_are(altered):
+def test_overfit_and_sanity_train_on_rows_as_they_are(digits):
+    config = Config.model_validate({"data": {"augment": "flip+shift1"}})
     for stage in (overfit, sanity):
-        specs = stage.plan(Context(Config(), altered, stage.STAGE.name), [])
-        assert not any(spec.view.augment for spec in specs if not spec.view.zero)
-    assert all(s.view.augment for s in sweep.plan(Context(Config(), altered, "sweep"), []))
+        specs = stage.plan(Context(config, digits, stage.STAGE.name), [])
+        assert not any(spec.view.augment.alters for spec in specs)
+    assert all(s.view == ALTERED for s in sweep.plan(Context(config, digits, "sweep"), []))
 
 
 @pytest.mark.parametrize(

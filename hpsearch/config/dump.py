@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from hpsearch.config.schema import Config
 from hpsearch.config.yaml12 import quoted
 
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./+-]*")
 _NOT_TEXT = {
     *("true", "false", "null", "yes", "no", "on", "off", "y", "n"),  # to YAML 1.1 as well
 }

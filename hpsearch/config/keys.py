@@ -30,6 +30,8 @@ def keys_of(path: KeyPath) -> tuple[str, ...]:
         return LEVELS[path]
     if path[:2] != ("search", "space"):
         return ()
+    if len(path) > 4:  # a value that is a mapping
+        return LEVELS["data", "augment"]
     return tuple(SEARCHABLE if path[3:] == ("when",) else ZeroOr.model_fields)
 
 

@@ -1,5 +1,6 @@
 """The kinds of value that a key of the config may have, each with its limits and its rule."""
 
+import re
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -46,8 +47,17 @@ def one_of(names: Iterable[str]) -> tuple[AfterValidator, WithJsonSchema]:
     return AfterValidator(check), WithJsonSchema({"type": "string", "enum": allowed})
 
 
-def none_is_empty(section: object) -> object:
-    return {} if section == "none" else section
+def augment_of(word: object) -> object:
+    """The mapping that a word for augmentation means; what is no word as it is."""
+    if not isinstance(word, str):
+        return word
+    if not (found := _AUGMENT.fullmatch(word)):
+        raise PydanticCustomError("rule", "{rule}", {"rule": _AUGMENT_RULE})
+    return {"flip": word.startswith("flip"), "shift": int(found[1] or 0)}
+
+
+_AUGMENT = re.compile(r"none|flip|(?:flip\+)?shift([1-9][0-9]{0,8})")
+_AUGMENT_RULE = "must be none, flip, shift2 (pixels), flip+shift2 or {flip: true, shift: 2}"
 
 
 def _as_list(widths: object) -> object:

@@ -28,9 +28,10 @@ from hpsearch.config.kinds import (
     Shares,
     SharesOrNone,
     Widths,
-    none_is_empty,
+    augment_of,
 )
 from hpsearch.config.section import Section, key
+from hpsearch.search.distributions import as_word
 from hpsearch.search.space import Distribution
 
 Trials = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -65,9 +66,14 @@ class Augment(Section):
     flip: bool = key(False, "swap left and right in half of them")
     shift: Annotated[int, Field(ge=0, le=1000)] = key(0, "pixels, at most, up, down and sideways")
 
+    @property
+    def word(self) -> str:
+        """As a trial's hparam is written."""
+        return str(as_word(self.model_dump()))
+
 
 Altered = Annotated[
-    Augment, BeforeValidator(none_is_empty, json_schema_input_type=Literal["none"] | Augment)
+    Augment, BeforeValidator(augment_of, json_schema_input_type=str | Augment)
 ]
 
 
@@ -86,7 +92,7 @@ class Data(Section):
     split: Split = Split()
     preprocess: Preprocess = Preprocess()
     augment: Altered = key(
-        Augment(), "images: none or, for example, {flip: true, shift: 2}"
+        Augment(), "images: none or, for example, {flip: true, shift: 2}; or flip+shift2"
     )
     audit: Audit = Audit()
 
@@ -198,7 +204,7 @@ class Search(Section):
         "random", "how trials are drawn from the space; tpe learns from earlier ones, by Optuna"
     )
     round: Round = key("coarse", "the stage that space is meant for")
-    space: dict[str, Distribution] = key({}, "what is searched: any key of model or train")
+    space: dict[str, Distribution] = key({}, "what is searched: keys of model and train, or augment")
     coarse: Coarse = Coarse()
     refine: Refine = Refine()
     budget: Budget = Budget()
@@ -211,9 +217,10 @@ class Final(Section):
     seeds: Count = key(3, "fresh seeds for each")
 
 
-SEARCHABLE: dict[str, type[Model] | type[Train]] = {
+SEARCHABLE: dict[str, type[Model] | type[Train] | type[Data]] = {
     **dict.fromkeys(Model.model_fields, Model),
     **dict.fromkeys((key for key in Train.model_fields if key != "epochs"), Train),
+    "augment": Data,
 }
 
 
@@ -236,6 +243,16 @@ class Config(Section):
         model = {key: value for key, value in hparams.items() if SEARCHABLE[key] is Model}
         train = {key: value for key, value in hparams.items() if SEARCHABLE[key] is Train}
         return _updated(self.model, model), _updated(self.train, train)
+
+    def augment_with(self, hparams: Mapping[str, Any]) -> Augment:
+        """How a trial with these hparams alters its training images."""
+        searched = hparams.get("augment")
+        return self.data.augment if searched is None else Data(augment=searched).augment
+
+    @property
+    def configured(self) -> dict[str, Any]:
+        """What is set for every key that may be searched."""
+        return {**vars(self.model), **vars(self.train), "augment": self.data.augment.word}
 
 
 def _updated(section: AnySection, changes: Mapping[str, Any]) -> AnySection:

@@ -1,5 +1,5 @@
-"""What the space may search: keys of model and train, over values that those keys may have, and
-under conditions that can hold.
+"""What the space may search: keys of model and train, and augmentation, over values that those
+keys may have, and under conditions that can hold.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from hpsearch.config.messages import Fault, sentence
-from hpsearch.config.schema import SEARCHABLE, Config
+from hpsearch.config.schema import SEARCHABLE, Augment, Config
 from hpsearch.config.yaml12 import KeyPath
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.losses import LOSSES
@@ -25,6 +25,7 @@ _MISFITS = {
     "string_type": "is chosen by its name: use choice",
     "one_of": "is chosen by its name: use choice",
     "literal_error": "is chosen by its name: use choice",
+    "model_type": "is chosen by its name: use choice",
 }
 
 
@@ -62,7 +63,7 @@ def condition_faults(config: Config) -> Iterator[Fault]:
         circle = " -> ".join(names)
         yield Fault((*_SPACE, names[0], "when"), f"the conditions go in a circle: {circle}")
         return
-    set_ = {**vars(config.model), **vars(config.train)}
+    set_ = config.configured
     for key, kind in space.items():
         for asked, values in (kind.when or {}).items():
             if asked in space and not any(_may_be(space[asked], v, set_[asked]) for v in values):
@@ -94,7 +95,7 @@ def _possible(kind: Distribution) -> str:
 def unread_faults(config: Config) -> Iterator[Fault]:
     """Searched keys that no optimizer, schedule, loss or activation of this search reads."""
     space, search = config.search.space, config.search
-    set_ = {**vars(config.model), **vars(config.train)}
+    set_ = config.configured
     for kind, table in FAMILIES.items():
         used = _choices(space, kind) or [set_[kind]]
         if kind == "schedule" and kind not in space:
@@ -114,8 +115,15 @@ def values_of(config: Config, key: str) -> list[Any]:
     """
     kind = config.search.space.get(key)
     if kind is None:
-        return [{**vars(config.model), **vars(config.train)}[key]]
+        return [config.configured[key]]
     return list(kind.choice if isinstance(kind, Choice) else kind.bounds)
+
+
+def augments(config: Config) -> Iterator[tuple[str, Augment]]:
+    """Every augmentation that the space names, with its place."""
+    kind = config.search.space.get("augment")
+    for number, word in enumerate(kind.choice if isinstance(kind, Choice) else ()):
+        yield f"search.space.augment.choice[{number}]", config.augment_with({"augment": word})
 
 
 def reads(table: Table, names: Iterable[Any] | None = None) -> set[str]:
@@ -146,7 +154,7 @@ def _refused(key: str, written: dict[str, Any]) -> Iterator[Fault]:
             yield Fault((*_SPACE, key, kind), f"{key} {misfit}")
             return
         if error:
-            yield Fault((*_SPACE, key, *path), sentence(error.errors()[0], value))
+            yield _fault((*_SPACE, key, *path), error, value)
 
 
 def _refused_conditions(key: str, when: dict[str, Any]) -> Iterator[Fault]:
@@ -159,7 +167,16 @@ def _refused_conditions(key: str, when: dict[str, Any]) -> Iterator[Fault]:
         listed = isinstance(values, list)
         for index, value in enumerate(values if listed else [values]):
             if error := _error(asked, value):
-                yield Fault((*path, index) if listed else path, sentence(error.errors()[0], value))
+                yield _fault((*path, index) if listed else path, error, value)
+
+
+def _fault(path: KeyPath, error: ValidationError, value: Any) -> Fault:
+    """What is wrong with a value at a path, or with an entry of it."""
+    first = error.errors()[0]
+    for part in first["loc"][1:] if isinstance(value, dict) else ():
+        path, value = (*path, part), value.get(part)
+    unknown = first["type"] == "extra_forbidden"
+    return Fault(path) if unknown else Fault(path, sentence(first, value))
 
 
 def _values(kind: str, body: Any) -> Iterator[tuple[KeyPath, Any]]:

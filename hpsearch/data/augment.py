@@ -25,18 +25,22 @@ class Augment:
         """Whether anything is asked for."""
         return self.flip or self.shift > 0
 
-    def check(self, image_shape: tuple[int, int, int] | None) -> None:
-        """DataError where it alters what is no image, or too small to be shifted as far."""
+    def check(
+        self, image_shape: tuple[int, int, int] | None, place: str = "data.augment"
+    ) -> None:
+        """DataError where it alters what is no image, or too small to be shifted as far; `place`
+        is where the config says so.
+        """
         if not self.alters:
             return
         if image_shape is None:
             raise DataError(
-                "data.augment: must be none for a table, since only images can be flipped and "
+                f"{place}: must be none for a table, since only images can be flipped and "
                 f"shifted, got flip: {str(self.flip).lower()}, shift: {self.shift}; set none"
             )
         if self.shift >= (least := min(image_shape[:2])):
             raise DataError(
-                f"data.augment.shift: must be below the {least} pixels of an image, got "
+                f"{place}.shift: must be below the {least} pixels of an image, got "
                 f"{self.shift}; set {least // 8}"
             )
 

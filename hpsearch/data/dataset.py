@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hpsearch.data.augment import NONE, Augment, stream
+from hpsearch.data.augment import Augment, stream
 from hpsearch.data.preprocess import Preprocess
 from hpsearch.data.rows import Positions, Rows
 
@@ -53,7 +53,7 @@ class Loaded:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits, the preprocessing fitted on the first of them, and how training alters it."""
+    """Three splits, and the preprocessing fitted on the first of them."""
 
     train: Rows
     validation: Rows
@@ -62,8 +62,8 @@ class Dataset:
     features: tuple[str, ...]
     image_shape: ImageShape | None  # (height, width, channels)
     preprocess: Preprocess
-    fingerprint: str  # sha256 hex over all else
-    augment: Augment = NONE
+    fingerprint: str  # sha256 hex over all else, and how all trials alter the training rows
+    unaltered: str = ""  # the same, but for that
 
     @property
     def inputs(self) -> int:
@@ -90,14 +90,14 @@ class Dataset:
         return self.preprocess.apply(rows.gather(positions), dtype, out=out)
 
     def augmented(
-        self, rows: Rows, positions: Positions, draw: tuple[int, int, int]
+        self, rows: Rows, positions: Positions, augment: Augment, draw: tuple[int, int, int]
     ) -> NDArray[np.float32]:
         """The minibatch (n, D) to train on; `draw` (order seed, epoch, number) decides how its
         images are flipped and shifted, where `augment` says so.
         """
-        if self.image_shape is None or not self.augment.alters:
+        if self.image_shape is None or not augment.alters:
             return self.batch(rows, positions)
-        raw = self.augment.apply(rows.gather(positions), self.image_shape, stream(*draw))
+        raw = augment.apply(rows.gather(positions), self.image_shape, stream(*draw))
         return self.preprocess.apply(raw)
 
 

@@ -49,10 +49,11 @@ def load(
     augment.check(loaded.image_shape)
     train, validation, test = _splits(loaded, source)
     preprocess = fit(train, loaded.image_shape, center, scale, whiten=whiten)
-    names = [
-        loaded.classes, loaded.features, loaded.image_shape, center, scale, whiten,
-        vars(augment),
-    ]  # fmt: skip
+    splits = (train, validation, test)
+    names = [loaded.classes, loaded.features, loaded.image_shape, center, scale, whiten]
+    digest = unaltered = fingerprint(splits, [*names, vars(NONE)])
+    if augment.alters:
+        digest = fingerprint(splits, [*names, vars(augment)])
     return Dataset(
         train=train,
         validation=validation,
@@ -61,8 +62,8 @@ def load(
         features=loaded.features,
         image_shape=loaded.image_shape,
         preprocess=preprocess,
-        fingerprint=fingerprint((train, validation, test), names),
-        augment=augment,
+        fingerprint=digest,
+        unaltered=unaltered,
     )
 
 

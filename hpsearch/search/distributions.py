@@ -11,7 +11,7 @@ then drawn for those trials alone (see `conditions`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -48,7 +48,24 @@ IntBounds = Annotated[tuple[Whole, Whole], *Pair]
 IntLogBounds = Annotated[tuple[Natural, Natural], *Pair]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 OneMinusBounds = Annotated[tuple[BelowOne, BelowOne], *Pair]
-Item = bool | Whole | Finite | str | Annotated[list[Natural], Field(max_length=32)]
+
+
+def as_word(value: object) -> object:
+    """A mapping of switches and numbers as one word, of what is on: {flip: true, shift: 2} is
+    flip+shift2, and none where nothing is. So it can be counted and compared as a name can, and
+    fits a cell of a table. Anything else as it is.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    on = sorted((str(key), number) for key, number in value.items() if number)
+    return "+".join(f"{key}{'' if number is True else number}" for key, number in on) or "none"
+
+
+_Written = bool | Whole | Finite | str | Annotated[list[Natural], Field(max_length=32)]
+Item = Annotated[
+    _Written,
+    BeforeValidator(as_word, json_schema_input_type=_Written | dict[str, bool | Natural]),
+]
 Items = Annotated[list[Item], Field(min_length=1, max_length=1000)]
 
 

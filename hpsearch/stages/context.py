@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.config.schema import Config, Model
-from hpsearch.data import Dataset
+from hpsearch.data import Augment, Dataset
 from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.losses import LOSSES
 from hpsearch.nn.net import Net
-from hpsearch.spec import Budget, Rates, TrialSpec
+from hpsearch.spec import Budget, Rates, TrialSpec, View
 from hpsearch.trial import TrialResult
 from hpsearch.verdict import CheckDocument, Document, SearchDocument
 
@@ -60,6 +60,7 @@ class Context:
             "batch_size": train.batch_size,
             "metric": self.config.search.metric,
             "patience": train.patience,
+            "view": View(augment=Augment(**vars(self.config.augment_with(hparams)))),
         }
         return TrialSpec(
             stage=self.stage, id=trial, budget=budget, hparams=hparams,

@@ -52,7 +52,7 @@ def _spec(context: Context, number: int, rate: float, epochs: int) -> TrialSpec:
     rows = examples(context.data, context.config.overfit.examples)
     return context.spec(
         number, Budget(epochs), seed=seed(context.config.seed, context.stage, 0),
-        batch_size=len(rows), view=View(rows=rows, augment=False), hparams={"learning_rate": rate},
+        batch_size=len(rows), view=View(rows=rows), hparams={"learning_rate": rate},
         rates=PLAIN_RATES, **PLAIN,
     )  # fmt: skip
 

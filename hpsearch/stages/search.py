@@ -129,7 +129,7 @@ def drawing_of(context: Context) -> Drawing:
 def _settings(context: Context) -> dict[str, Any]:
     """What the config says of every key of a trial of this stage."""
     config, (_, _, schedule) = context.config, budget_of(context)
-    return {**vars(config.model), **vars(config.train), "schedule": schedule}
+    return {**config.configured, "schedule": schedule}
 
 
 def spec_of(context: Context, number: int, hparams: Mapping[str, Any]) -> TrialSpec:

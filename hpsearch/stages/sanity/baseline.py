@@ -20,7 +20,7 @@ RATES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 REPEATED = RATES.index(1e-2)  # the trial that is trained twice
 REPEAT = 2 * len(RATES)
 LONGER = REPEAT + 1  # the first trial of the second ladder
-VIEWS = (View(augment=False), View(zero=True))
+VIEWS = (View(), View(zero=True))
 PATIENCE = 3  # times as many steps where the inputs have not helped: four sigmoid layers need them
 
 
