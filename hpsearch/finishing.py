@@ -120,7 +120,7 @@ class Finisher(Runner):
         names = dict(final.ensembles(document, done))
         *_, ids = names.values()
         everything = self._predictor(ids)
-        validation = _Judged(everything, self.data.validation)
+        validation = _Judged(everything, self.data.validation, self.jobs)
         predictors = [
             {"name": "one net", "members": ids[:1], **validation.alone(len(_first(names)))},
             *({"name": name, "members": of, **validation.together(len(of))}
@@ -129,49 +129,55 @@ class Finisher(Runner):
         chosen = final.pick(context, predictors[1:])
         size = len(chosen["members"])
         test = None
-        saved = everything.only(*range(size), flip=everything.flip)
+        saved = replace(everything, members=everything.members[:size])
         model = self._save_model(saved, chosen["members"])
         if self.data.test is not None:
-            tested = _Judged(saved, self.data.test)
-            alone = tested.alone(min(size, len(_first(names))))
-            test = {**tested.together(size), "one_net": alone["accuracy"]}
+            tested, nets = _Judged(saved, self.data.test, self.jobs), len(_first(names))
+            test = tested.together(size) | tested.one_net(min(size, nets))
         return replace(
             document, predictors=predictors, chosen=chosen["name"], members=chosen["members"],
             test=test, model=model,
         )  # fmt: skip
 
     def _predictor(self, ids: Sequence[int]) -> Predictor:
-        """All nets together; flipped images are asked about where training flipped them."""
-        data = self.data
-        flip = data.image_shape is not None and data.augment.flip
-        members = [self._member(number) for number in ids]
-        return Predictor(
-            members, data.preprocess, data.classes, data.features, data.image_shape, flip
-        )
+        """All nets together."""
+        data, members = self.data, [self._member(number) for number in ids]
+        return Predictor(members, data.preprocess, data.classes, data.features, data.image_shape)
 
     def _member(self, number: int) -> Member:
-        arrays = self.store.arrays(_nets(number))
-        if arrays is None:
+        """The net of a trial; it is asked about flipped images where its training flipped them."""
+        result, arrays = self.store.result(final.NAME, number), self.store.arrays(_nets(number))
+        if result is None or arrays is None:
             raise GateError(f"final: the weights of trial {number} are gone; run it again")
+        flip = self.data.image_shape is not None and self.config.augment_with(result.hparams).flip
         sizes = tuple(int(size) for size in arrays["sizes"])
         kind = str(arrays["activation"]), str(arrays["normalization"])
-        return Member(Net(sizes, kind[0], normalization=kind[1]), arrays["weights"])
+        return Member(Net(sizes, kind[0], normalization=kind[1]), arrays["weights"], flip)
 
 
 class _Judged:
     """What each net, and more of them together, answer for the same rows."""
 
-    def __init__(self, predictor: Predictor, rows: Rows) -> None:
+    def __init__(self, predictor: Predictor, rows: Rows, jobs: int) -> None:
         self.y, self.classes = rows.y, len(predictor.classes)
-        x, nets, flip = rows.gather(), range(len(predictor.members)), predictor.flip
-        self.plain = [predictor.only(n, flip=False).probabilities(x) for n in nets]
-        self.flipped = self.plain
-        if flip:
-            self.flipped = [predictor.only(n, flip=True).probabilities(x) for n in nets]
+        x = rows.gather()
+        self.plain = predictor.plain(x, jobs=jobs)
+        self.flipped = predictor.flipped(x, self.plain, jobs=jobs)
+        self.flips = any(member.flip for member in predictor.members)
 
     def alone(self, nets: int) -> dict[str, Any]:
         """The mean over the first so many nets, each for itself and without flips."""
-        each = [self._scores(answers) for answers in self.plain[:nets]]
+        return self._mean(self.plain[:nets])
+
+    def one_net(self, nets: int) -> dict[str, float]:
+        """The mean accuracy of the first so many nets, without flips and with them."""
+        found = {"one_net": self._mean(self.plain[:nets])["accuracy"]}
+        if self.flips:
+            found["one_net_flipped"] = self._mean(self.flipped[:nets])["accuracy"]
+        return found
+
+    def _mean(self, nets: NDArray[np.float64]) -> dict[str, Any]:
+        each = [self._scores(answers) for answers in nets]
         mean = {name: float(np.mean([s[name] for s in each])) for name in each[0]
                 if name != "interval"}  # fmt: skip
         return {**mean, "rows": len(self.y)}

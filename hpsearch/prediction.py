@@ -1,7 +1,9 @@
 """What trained nets answer: class probabilities, averaged over nets and over flipped images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +16,7 @@ from hpsearch.errors import DataError
 from hpsearch.nn.mlp import Tape, forward
 from hpsearch.nn.net import Net
 from hpsearch.nn.params import Params
-from hpsearch.nn.products import batch
+from hpsearch.nn.products import Batch, batch
 
 CHUNK = 1000  # rows at a time
 SHAPE = (0, 0, 0)  # of what is no image
@@ -22,16 +24,19 @@ SHAPE = (0, 0, 0)  # of what is no image
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One net: its architecture without batch normalization, and its numbers (n_numbers,)."""
+    """One net: its architecture without batch normalization, and its numbers (n_numbers,). With
+    `flip` it is asked about an image and its mirror image, and answers their mean.
+    """
 
     net: Net
     weights: NDArray[np.float32]
+    flip: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """Nets with all that they need to answer for raw rows. With `flip` the rows are images of
-    `image_shape`, and each answer is the mean of those for the image and its mirror image.
+    """Nets with all that they need to answer for raw rows; where one of them flips, these are
+    images of `image_shape`.
     """
 
     members: Sequence[Member]
@@ -39,23 +44,32 @@ class Predictor:
     classes: tuple[str, ...]
     features: tuple[str, ...]
     image_shape: tuple[int, int, int] | None = None
-    flip: bool = False
 
     def probabilities(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """The mean probabilities (N, C) for the raw rows x (N, D): softmax of each net's logits,
         also of those that were trained with another loss.
         """
-        views = [x, self._mirrored(x)] if self.flip else [x]
-        found = [_answers(m, self.preprocess, view) for m in self.members for view in views]
-        return np.asarray(np.mean(found, axis=0))
+        return np.asarray(np.mean(self.flipped(x, self.plain(x)), axis=0))
+
+    def plain(self, x: NDArray[Any], *, jobs: int = 1) -> NDArray[np.float64]:
+        """Every member's probabilities (M, N, C) without flips, so many members at a time."""
+        return _answers(self.members, self.preprocess, x, jobs)
+
+    def flipped(
+        self, x: NDArray[Any], plain: NDArray[np.float64], *, jobs: int = 1
+    ) -> NDArray[np.float64]:
+        """The `plain` answers (M, N, C), flips taken into account where members flip."""
+        places = [place for place, member in enumerate(self.members) if member.flip]
+        found = plain.copy()
+        if places:
+            nets, mirrored = [self.members[place] for place in places], self._mirrored(x)
+            found[places] += _answers(nets, self.preprocess, mirrored, jobs)
+            found[places] /= 2
+        return found
 
     def _mirrored(self, x: NDArray[Any]) -> NDArray[Any]:
         assert self.image_shape is not None
         return np.ascontiguousarray(x.reshape(-1, *self.image_shape)[:, :, ::-1]).reshape(x.shape)
-
-    def only(self, *places: int, flip: bool) -> "Predictor":
-        """The same with the members at `places` alone."""
-        return replace(self, members=[self.members[place] for place in places], flip=flip)
 
     def arrays(self) -> dict[str, Any]:
         """As an .npz file keeps it: the first member as `best.npz` of a stage has its own, the
@@ -65,7 +79,7 @@ class Predictor:
         nets = [_arrays(member, f"_{n}" if n else "") for n, member in enumerate(self.members)]
         return {
             **{name: array for each in nets for name, array in each.items()},
-            "members": np.array(len(self.members)), "flip": np.array(self.flip),
+            "members": np.array(len(self.members)),
             "image_shape": np.array(self.image_shape or SHAPE),
             "shift": self.preprocess.shift, "factor": self.preprocess.factor,
             "classes": np.array(self.classes), "features": np.array(self.features),
@@ -93,7 +107,6 @@ class Predictor:
             Preprocess("", "", shift, factor, "none" if rotation is None else "pca", rotation),
             tuple(map(str, arrays["classes"])), tuple(map(str, arrays["features"])),
             (shape[0], shape[1], shape[2]) if any(shape) else None,
-            bool(arrays.get("flip", False)),
         )  # fmt: skip
 
 
@@ -102,6 +115,7 @@ def _arrays(member: Member, ending: str) -> dict[str, Any]:
     named = {
         "weights": member.weights, "sizes": np.array(net.sizes),
         "activation": np.array(net.activation), "normalization": np.array(net.normalization),
+        "flip": np.array(member.flip),
     }  # fmt: skip
     return {f"{name}{ending}": array for name, array in named.items()}
 
@@ -115,19 +129,27 @@ def _member(arrays: Mapping[str, NDArray[Any]], ending: str) -> Member:
     weights = arrays[f"weights{ending}"].astype(np.float32, copy=False)
     if weights.shape != (net.n_numbers,):
         raise ValueError(f"{weights.size} weights for a net of {net.n_numbers}")
-    return Member(net, weights)
+    flip = arrays.get(f"flip{ending}", arrays.get("flip", False))  # once one for all
+    return Member(net, weights, bool(flip))
 
 
 def _answers(
-    member: Member, preprocess: Preprocess, x: NDArray[Any]
+    members: Sequence[Member], preprocess: Preprocess, x: NDArray[Any], jobs: int
 ) -> NDArray[np.float64]:
-    """One net's probabilities (N, C)."""
-    net, params = member.net, Params.over(member.weights[None].copy(), member.net)
-    found = np.empty((len(x), net.sizes[-1]))
-    for start in range(0, len(x), CHUNK):
-        inputs = preprocess.apply(x[start : start + CHUNK])
-        tape = Tape.for_(net, 1, len(inputs), np.float32, train=False)
-        logits = forward(net, params, batch(inputs), tape)[0].T.astype(np.float64)
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found[start : start + CHUNK] = shifted / shifted.sum(axis=1, keepdims=True)
+    """Every net's probabilities (M, N, C) for the raw rows."""
+    params = [Params.over(member.weights[None].copy(), member.net) for member in members]
+    found = np.empty((len(members), len(x), members[0].net.sizes[-1]))
+    with ThreadPoolExecutor(jobs) as pool:
+        for start in range(0, len(x), CHUNK):
+            answer = partial(_softmax, batch(preprocess.apply(x[start : start + CHUNK])))
+            for place, chunk in enumerate(pool.map(answer, members, params)):
+                found[place, start : start + CHUNK] = chunk
     return found
+
+
+def _softmax(inputs: Batch, member: Member, params: Params) -> NDArray[np.float64]:
+    """One net's probabilities (n, C)."""
+    tape = Tape.for_(member.net, 1, len(inputs.x), np.float32, train=False)
+    logits = forward(member.net, params, inputs, tape)[0].T.astype(np.float64)
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

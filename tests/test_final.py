@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from hpsearch.cli import app
 from hpsearch.config.find import bundled, find
 from hpsearch.config.load import load
-from hpsearch.data import Augment, Source
+from hpsearch.data import Source
 from hpsearch.data import load as load_data
 from hpsearch.errors import GateError, Stopped
 from hpsearch.finishing import Finisher
@@ -184,15 +184,16 @@ def test_without_a_search_it_refuses(tmp_path):
 
 
 def test_flips_at_test_time_where_training_flipped(tmp_path, digits):
-    data = replace(digits, image_shape=(8, 8, 1), augment=Augment(flip=True))
-    work = finisher(tmp_path / "runs", data=data)
+    data = replace(digits, image_shape=(8, 8, 1))
+    work = finisher(tmp_path / "runs", "data.augment=flip", data=data)
     work.search("coarse")
     work.final()
     saved = Predictor.read(work.store.folder / "models/best.npz")
-    assert saved.flip and saved.image_shape == (8, 8, 1)
+    assert all(member.flip for member in saved.members) and saved.image_shape == (8, 8, 1)
     x = digits.test.gather()
     mirrored = x.reshape(-1, 8, 8)[:, :, ::-1].reshape(-1, 64)
-    both, plain = saved.probabilities(x), replace(saved, flip=False)
+    unflipped = [replace(member, flip=False) for member in saved.members]
+    both, plain = saved.probabilities(x), replace(saved, members=unflipped)
     assert np.allclose(both, (plain.probabilities(x) + plain.probabilities(mirrored)) / 2)
     assert np.allclose(both, saved.probabilities(mirrored)) and (both != plain).any()
 

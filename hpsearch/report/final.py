@@ -85,6 +85,11 @@ def _named(document: FinalDocument, row: Mapping[str, Any]) -> Text:
     return Text(plain(row["name"]) + (" ✓" if chosen else ""), BEST if chosen else "")
 
 
+def _flipped(test: Mapping[str, Any]) -> str:
+    with_flips = test.get("one_net_flipped")
+    return "" if with_flips is None else f", {accuracy(with_flips)} with flips"
+
+
 def _test(document: FinalDocument) -> Iterator[Text]:
     if document.winner is None:
         return
@@ -97,6 +102,7 @@ def _test(document: FinalDocument) -> Iterator[Text]:
             "  test accuracy ", (accuracy(test["accuracy"]), "bold"),
             f" on {test['rows']} rows, 95 % {accuracy(low)} to {accuracy(high)}",
             (f"; one net {accuracy(test['one_net'])}", "dim"),
+            (_flipped(test), "dim"),
         )  # fmt: skip
     if document.earlier:
         times = len(document.earlier) + 1
