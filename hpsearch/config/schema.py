@@ -204,7 +204,7 @@ class Search(Section):
         "random", "how trials are drawn from the space; tpe learns from earlier ones, by Optuna"
     )
     round: Round = key("coarse", "the stage that space is meant for")
-    space: dict[str, Distribution] = key({}, "what is searched: keys of model and train, or augment")
+    space: dict[str, Distribution] = key({}, "what is searched: keys of model, train; augment")
     coarse: Coarse = Coarse()
     refine: Refine = Refine()
     budget: Budget = Budget()
