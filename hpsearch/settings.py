@@ -52,7 +52,7 @@ def search_settings(
         if key.startswith(("model.", "train.")) and key not in idle
     }  # fmt: skip
     name = "search.coarse" if stage == "coarse" else "search.refine"
-    seen = data.unaltered if "augment" in searched else data.fingerprint
+    seen = _seen(config, data, searched)
     own = {f"{name}.epochs": part.epochs, "seed": config.seed, "data": seen}
     if config.search.sampler == "grid":  # whose points depend on how many there are
         own[f"{name}.trials"] = part.trials
@@ -61,6 +61,15 @@ def search_settings(
         own["search.budget.trial_epochs"] = config.search.budget.trial_epochs
     return {**used, **own, "search.metric": config.search.metric,
             "search.sampler": config.search.sampler}  # fmt: skip
+
+
+def _seen(config: Config, data: Dataset, searched: Sequence[str]) -> str:
+    """The fingerprint of what the trials see: how the config alters images is part of it, unless
+    each of them has an hparam that says so.
+    """
+    kind = config.search.space.get("augment")
+    own = "augment" in searched and not (kind and kind.when)
+    return data.unaltered if own else data.fingerprint
 
 
 def _unread(config: Config, schedule: str, searched: Sequence[str]) -> set[str]:
@@ -75,7 +84,7 @@ def _unread(config: Config, schedule: str, searched: Sequence[str]) -> set[str]:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What changed, a phrase per key: `train.batch_size was 100, is 200`."""
     return [
-        "the data, its split or its preprocessing" if key == "data"
+        "the data, its split, its preprocessing or its augmentation" if key == "data"
         else f"{key} was {old.get(key, 'not there')}, is {new.get(key, 'not there')}"
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key)

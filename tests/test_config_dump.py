@@ -42,6 +42,10 @@ SPACES = {
         st.integers(1, 99) | st.lists(st.integers(1, 99), max_size=4), min_size=1
     ).map(lambda items: {"choice": items}),
     "activation": st.just({"choice": ["relu", "tanh"]}),
+    "augment": st.lists(
+        st.sampled_from(["none", "flip", "shift3", "flip+shift12", {"flip": True, "shift": 2}]),
+        min_size=1,
+    ).map(lambda items: {"choice": items}),
     "momentum": st.sampled_from(["momentum", ["sgd", "momentum"]]).map(
         lambda names: {"one_minus_log_uniform": [0.5, 0.999], "when": {"optimizer": names}}
     ),

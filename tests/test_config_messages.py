@@ -38,6 +38,7 @@ ONE_KIND = f"must be one distribution ({', '.join(KINDS)}), for example {{log_un
 KIND_LIST = f"(allowed: {', '.join(KINDS)})"
 
 # The caret stands before what the message must point at.
+WORDS = "must be none, flip, shift2 (pixels), flip+shift2 or {flip: true, shift: 2}"
 FAULTS = {
     "search:\n  coarse: {trials: ^0}": "search.coarse.trials: must be at least 1, got 0",
     "train: {learning_rate: ^0}": "train.learning_rate: must be above 0, got 0",
@@ -68,6 +69,7 @@ FAULTS = {
     "data: {preprocess: {whiten: ^zsa}}": "data.preprocess.whiten: must be one of none, pca, zca, "
     'got "zsa": did you mean "zca"?',
     "data: {augment: ^5}": "data.augment: must be a mapping of keys, got 5",
+    "data: {augment: ^flop}": f'data.augment: {WORDS}, got "flop"',
     "data: {augment: {shift: ^-1}}": "data.augment.shift: must be at least 0, got -1",
     "data: {augment: {^flipp: true}}": 'data.augment: unknown key "flipp": did you mean "flip"? '
     "(allowed: flip, shift)",
@@ -130,6 +132,20 @@ SPACE_FAULTS = {
     'got "tahn": did you mean "tanh"?',
     "init_scale: {choice: [^{a: 1}]}": "init_scale.choice[0]: must be a number, got {a: 1}",
     "dropout: {uniform: [0, ^1.5]}": "dropout.uniform[1]: must be below 1, got 1.5",
+    "augment: {choice: [none, ^flop]}": f'augment.choice[1]: {WORDS}, got "flop"',
+    "augment: {choice: [^shift2+flip]}": f'augment.choice[0]: {WORDS}, got "shift2+flip"',
+    "augment: {choice: [^shift1001]}": "augment.choice[0]: must be at most 1000, "
+    'got "shift1001"',
+    "augment: {choice: [none, {flip: ^2}]}": "augment.choice[1].flip: must be true or false, "
+    "got 2",
+    "augment: {choice: [none, {shift: ^-1}]}": "augment.choice[1].shift: must be at least 0, "
+    "got -1",
+    "augment: {choice: [{^flpi: true}]}": 'augment.choice[0]: unknown key "flpi": did you mean '
+    '"flip"? (allowed: flip, shift)',
+    "augment: {choice: [^5]}": "augment.choice[0]: must be a mapping of keys, got 5",
+    "augment: {uniform: ^[0, 4]}": "augment.uniform: augment is chosen by its name: use choice",
+    "dropout: {uniform: [0, 0.5], when: {augment: {shift: ^x}}}": "dropout.when.augment.shift: "
+    'must be a whole number, got "x"',
 }
 IN_SPACE = {
     f"search:\n  space:\n    {text}": "search.space" + (": " if text[0] == "^" else ".") + said

@@ -89,6 +89,18 @@ def test_a_trial_carried_over_counts_once_as_the_better_of_the_two(searched):
         assert kept.rank[:2] == max(first.rank[:2], again.rank[:2])
 
 
+def test_a_pruned_trial_is_no_candidate(searched):
+    context = finisher(searched, "final={top: 100, seeds: 1}").context("final")
+    best = final.candidates(context)[0][1].hparams
+    pruned = [
+        replace(round_, results=[replace(r, status=Status.PRUNED) if r.hparams == best else r
+                                 for r in round_.results])
+        for round_ in context.rounds
+    ]  # fmt: skip
+    found = [result.hparams for _, result in final.candidates(replace(context, rounds=pruned))]
+    assert found and best not in found
+
+
 def test_the_saved_model_gives_the_stored_test_accuracy_and_a_plain_sum_gives_it_too(root):
     work = finisher(root)
     document = work.final()
@@ -187,7 +199,7 @@ def test_flips_at_test_time_where_training_flipped(tmp_path, digits):
     data = replace(digits, image_shape=(8, 8, 1))
     work = finisher(tmp_path / "runs", "data.augment=flip", data=data)
     work.search("coarse")
-    work.final()
+    test = work.final().test
     saved = Predictor.read(work.store.folder / "models/best.npz")
     assert all(member.flip for member in saved.members) and saved.image_shape == (8, 8, 1)
     x = digits.test.gather()
@@ -196,6 +208,11 @@ def test_flips_at_test_time_where_training_flipped(tmp_path, digits):
     both, plain = saved.probabilities(x), replace(saved, members=unflipped)
     assert np.allclose(both, (plain.probabilities(x) + plain.probabilities(mirrored)) / 2)
     assert np.allclose(both, saved.probabilities(mirrored)) and (both != plain).any()
+    for name, members in (("one_net", unflipped), ("one_net_flipped", saved.members)):
+        own = [replace(saved, members=[member]).probabilities(x) for member in members[:2]]
+        right = [(answers.argmax(axis=1) == digits.test.y).mean() for answers in own]
+        assert test[name] == np.mean(right)
+    assert test["one_net"] != test["one_net_flipped"]
 
 
 @pytest.mark.parametrize("activation", ["relu", "prelu", "maxout"])

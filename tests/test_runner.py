@@ -10,7 +10,7 @@ from conftest import weights_of
 
 from hpsearch.config.find import bundled, find
 from hpsearch.config.load import load
-from hpsearch.data import Source
+from hpsearch.data import Augment, Source
 from hpsearch.data import load as load_data
 from hpsearch.errors import ConfigError, GateError, HostError, Stopped
 from hpsearch.runner import Runner
@@ -56,7 +56,8 @@ def runner(root: Path, *overrides: str, jobs=1, stop=None, data=None, **flags) -
 
     def read():
         return data or load_data(
-            Source("digits", seed=config.seed), center=pre.center, scale=pre.scale
+            Source("digits", seed=config.seed), center=pre.center, scale=pre.scale,
+            augment=Augment(**vars(config.data.augment)),
         )
 
     watch = Watch(stop=stop or threading.Event())
