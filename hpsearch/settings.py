@@ -11,9 +11,8 @@ from hpsearch.config.schema import Config
 from hpsearch.config.searchable import FAMILIES, reads
 from hpsearch.data import Dataset
 from hpsearch.environment import environment
-from hpsearch.search.space import write_space
+from hpsearch.search.space import without_roles, write_space
 from hpsearch.stages.context import Stage
-from hpsearch.strictjson import plain
 from hpsearch.verdict import SearchDocument
 
 
@@ -93,16 +92,17 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def space_differences(config: Config, opened: SearchDocument) -> list[str]:
     """How the config's space differs from the one that a stage was begun with, where it is meant
-    for this stage. A learning rate left out is the sweep's, and no difference.
+    for this stage. No difference is a learning rate left out, which is then the sweep's, and a
+    role, which decides nothing about a trial.
     """
     if config.search.round != opened.stage:
         return []
-    began = plain(opened.space)
-    written = {"learning_rate": began.get("learning_rate"), **write_space(config.search.space)}
+    began, now = (without_roles(s) for s in (opened.space, write_space(config.search.space)))
+    written = {"learning_rate": began.get("learning_rate"), **now}
     names = {f"search.space.{name}": name for name in {*began, *written}}
     return differences(
         {key: began.get(name) for key, name in names.items()},
-        {key: plain(written.get(name)) for key, name in names.items()},
+        {key: written.get(name) for key, name in names.items()},
     )
 
 

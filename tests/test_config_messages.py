@@ -106,6 +106,12 @@ SPACE_FAULTS = {
     f'"uniform"? {KIND_LIST}',
     "momentum: ^{uniform: [0, .5], a: 1}": f"momentum: {ONE_KIND}, "
     "got {uniform: [0, 0.5], a: 1}",
+    "momentum: ^{uniform: [0, .5], rol: nuisance}": 'momentum: unknown key "rol": did you mean '
+    '"role"?',
+    "momentum: {uniform: [0, .5], role: ^scientifc}": "momentum.role: must be one of scientific, "
+    'nuisance, got "scientifc": did you mean "scientific"?',
+    "momentum: {uniform: [0, .5], role: ^null}": "momentum.role: must be one of scientific, "
+    "nuisance, got null",
     "momentum: {uniform: [0.5, ^1]}": "momentum.uniform[1]: must be below 1, got 1",
     "momentum: {uniform: ^[0.5]}": "momentum.uniform: must be two bounds, [low, high], got [0.5]",
     "momentum: {uniform: ^[]}": "momentum.uniform: must be two bounds, [low, high], got []",

@@ -13,6 +13,7 @@ from hpsearch.config.keys import key_meant, keys_of
 from hpsearch.config.suggest import did_you_mean
 from hpsearch.config.written import Written
 from hpsearch.config.yaml12 import KeyPath
+from hpsearch.search.distributions import BESIDE
 from hpsearch.search.space import KINDS, kind_named
 
 MOST = 50  # lines of one report
@@ -130,6 +131,11 @@ def _distribution(value: object) -> str:
     name = kind_named(value)
     if name is not None and name not in KINDS:
         return f"unknown distribution {shown(name)}{did_you_mean(name, KINDS)} (allowed: {kinds})"
+    keys = list(map(str, value)) if isinstance(value, dict) else []
+    near = [(key, hint) for key in keys if key not in BESIDE and (hint := did_you_mean(key, BESIDE))]
+    if near and any(key in KINDS for key in keys):
+        key, hint = near[0]
+        return f"unknown key {shown(key)}{hint}"
     example = "for example {log_uniform: [1e-4, 1]}"
     return f"must be one distribution ({kinds}), {example}, got {shown(value)}"
 

@@ -7,12 +7,13 @@ rates and decays, the value itself otherwise; -log10(1 - value) for momenta, so 
 bound and 1 at the high one.
 
 Beside its name it may have a condition, `when: {optimizer: [momentum, nesterov]}`: the hparam is
-then drawn for those trials alone (see `conditions`).
+then drawn for those trials alone (see `conditions`). And a role, `role: scientific`, if its values
+are to be compared, each at its best (see `isolation`); it decides nothing about what is drawn.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import (
@@ -78,6 +79,8 @@ When = Annotated[
     dict[str, Annotated[Items, BeforeValidator(_listed, json_schema_input_type=Item | Items)]],
     Field(min_length=1, max_length=100),
 ]
+Role = Literal["scientific", "nuisance"]
+BESIDE = ("when", "role")  # keys that every distribution may have besides its name
 MOST_VALUES = 1000  # of a list, and of the whole numbers that count as one
 
 
@@ -87,11 +90,12 @@ class Drawn(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     when: When | None = None
+    role: Role = "nuisance"
 
     @classmethod
     def name(cls) -> str:
         """The word for it in YAML."""
-        return next(field for field in cls.model_fields if field != "when")
+        return next(field for field in cls.model_fields if field not in BESIDE)
 
     @property
     def values(self) -> Sequence[Value] | None:
@@ -101,8 +105,13 @@ class Drawn(BaseModel):
     @model_serializer(mode="wrap")
     def _written(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = inner(self)
-        when = written.pop("when")
-        return written if when is None else {**written, "when": when}
+        when, role = (written.pop(key) for key in BESIDE)
+        beside = {"when": when} if when is not None else {}
+        return written | beside | ({"role": role} if role != "nuisance" else {})
+
+    @property
+    def _beside(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in BESIDE}
 
 
 class Bounded(Drawn):
@@ -144,7 +153,7 @@ class Bounded(Drawn):
 
     def with_bounds(self, low: float, high: float) -> Self:
         """The same kind of range over other bounds."""
-        return type(self).model_validate({self.name(): (low, high), "when": self.when})
+        return type(self).model_validate({self.name(): (low, high), **self._beside})
 
     def sample(self, rng: np.random.Generator) -> Value:
         low, high = map(self.to_scale, self.bounds)
@@ -239,7 +248,7 @@ class ZeroOrLogUniform(Bounded):
     def with_bounds(self, low: float, high: float) -> Self:
         zero = self.zero_or_log_uniform.zero
         body = ZeroOr(bounds=(low, high), zero=zero)
-        return type(self)(zero_or_log_uniform=body, when=self.when)
+        return type(self)(zero_or_log_uniform=body, **self._beside)
 
     def sample(self, rng: np.random.Generator) -> Value:
         zero = rng.uniform() < self.zero_or_log_uniform.zero
@@ -257,6 +266,10 @@ class ZeroOrLogUniform(Bounded):
 
 class Choice(Drawn):
     choice: Items
+
+    def with_values(self, values: Items) -> Self:
+        """The same kind of list of other values."""
+        return type(self)(choice=values, **self._beside)
 
     def sample(self, rng: np.random.Generator) -> Value:
         return self._item(int(rng.integers(len(self.choice))))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag, TypeAdapter
 
 from hpsearch.search.distributions import (
+    BESIDE,
     Bounded,
     Choice,
     Drawn,
@@ -18,10 +19,11 @@ from hpsearch.search.distributions import (
     ZeroOr,
     ZeroOrLogUniform,
 )
+from hpsearch.strictjson import plain
 
 __all__ = [
     "KINDS", "RANGES", "Choice", "Distribution", "LogUniform", "Range", "Space", "Value", "ZeroOr",
-    "ZeroOrLogUniform", "kind_named", "parse_space", "write_space",
+    "ZeroOrLogUniform", "kind_named", "parse_space", "with_roles", "without_roles", "write_space",
 ]  # fmt: skip
 
 RANGES: tuple[type[Bounded], ...] = (
@@ -35,10 +37,10 @@ Range = (
 
 
 def kind_named(written: Any) -> str | None:
-    """The distribution's name: the one key of the mapping besides its condition."""
+    """The distribution's name: the one key of the mapping besides its condition and its role."""
     if isinstance(written, Drawn):
         return written.name()
-    names = [key for key in written if key != "when"] if isinstance(written, Mapping) else []
+    names = [key for key in written if key not in BESIDE] if isinstance(written, Mapping) else []
     return str(names[0]) if len(names) == 1 else None
 
 
@@ -69,3 +71,20 @@ def parse_space(written: Mapping[str, Any]) -> dict[str, Distribution]:
 def write_space(space: Space) -> dict[str, Any]:
     """The inverse of `parse_space`: plain JSON and YAML."""
     return {name: kind.model_dump(mode="json") for name, kind in space.items()}
+
+
+def without_roles(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a written space what decides the draws, in JSON's own types: all but the roles."""
+    return {
+        name: {key: value for key, value in kind.items() if key != "role"}
+        if isinstance(kind, Mapping) else kind
+        for name, kind in plain(written).items()
+    }  # fmt: skip
+
+
+def with_roles(space: Space, asked: Space) -> dict[str, Distribution]:
+    """The space with the roles that another one gives the hparams which it has too."""
+    return {
+        name: kind.model_copy(update={"role": asked[name].role}) if name in asked else kind
+        for name, kind in space.items()
+    }

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from hpsearch.search.space import write_space
+from hpsearch.search.space import without_roles, write_space
 from hpsearch.spec import Budget, TrialSpec
 from hpsearch.stages import ramp
 from hpsearch.stages.context import Context, Stage, baseline, majority, seed
@@ -243,7 +243,7 @@ def range_check(
 
 def _searched(context: Context) -> dict[str, Any]:
     """What `range` is a verdict on, as YAML writes it."""
-    space = write_space(context.config.search.space)
+    space = without_roles(write_space(context.config.search.space))
     return {name: space[name] for name in ("learning_rate", "weight_decay") if name in space}
 
 

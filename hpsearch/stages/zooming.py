@@ -60,6 +60,8 @@ def _next_space(
         refused = _too_large(context, done) if name == "hidden" else []
         if isinstance(kind, Choice):
             following[name], reasons[name] = _offered(kind, refused)
+        elif kind.role == "scientific":
+            reasons[name] = "scientific: left as it is, so that all of it is compared"
         elif about and not about.matters:
             reasons[name] = f"does not matter here (importance {about.share or 0:.1%}): left alone"
         elif values := [r.number(name) for r in top if name in r.hparams]:
@@ -140,7 +142,7 @@ def _offered(kind: Choice, refused: Sequence[Any]) -> tuple[Distribution, str]:
     if not left or len(left) == len(kind.choice):
         return kind, "a list stays as it is"
     gone = ", ".join(str(value) for value in kind.choice if key_of(value) in keys)
-    return Choice(choice=left, when=kind.when), f"without {gone}: memory ran out"
+    return kind.with_values(left), f"without {gone}: memory ran out"
 
 
 def _cut(kind: Distribution, refused: Sequence[Any]) -> tuple[Distribution, str]:
