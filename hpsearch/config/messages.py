@@ -131,11 +131,10 @@ def _distribution(value: object) -> str:
     name = kind_named(value)
     if name is not None and name not in KINDS:
         return f"unknown distribution {shown(name)}{did_you_mean(name, KINDS)} (allowed: {kinds})"
-    keys = list(map(str, value)) if isinstance(value, dict) else []
-    near = [(key, hint) for key in keys if key not in BESIDE and (hint := did_you_mean(key, BESIDE))]
-    if near and any(key in KINDS for key in keys):
-        key, hint = near[0]
-        return f"unknown key {shown(key)}{hint}"
+    keys = [str(key) for key in value if key not in BESIDE] if isinstance(value, dict) else []
+    mistyped = [key for key in keys if did_you_mean(key, BESIDE)]
+    if mistyped and any(key in KINDS for key in keys):
+        return f"unknown key {shown(mistyped[0])}{did_you_mean(mistyped[0], BESIDE)}"
     example = "for example {log_uniform: [1e-4, 1]}"
     return f"must be one distribution ({kinds}), {example}, got {shown(value)}"
 
