@@ -277,9 +277,13 @@ class Runner:
         self, context: Context, document: SearchDocument, done: Sequence[TrialResult]
     ) -> SearchDocument:
         """Writes again what is derived from the trials, where it is gone, and what is due after
-        the last stage, where the config says something else now.
+        the last stage, where the config says something else now: roles too.
         """
-        folder = self.store.stage_folder(document.stage)
+        folder, known = self.store.stage_folder(document.stage), document
+        document = rounds.with_roles_of_now(context, Round(document, done))
+        if document != known:
+            self._write_next(document)
+            self.store.write_document(document)
         if not all((folder / name).exists() for name in ("trials.csv", "curves.csv")):
             self.store.write_tables(document.stage, done)
         if document.best and not (folder / "next.yaml").exists():

@@ -112,8 +112,9 @@ class SearchDocument:
     the trials' numbers depend on besides their own hparams; `carried` are the hparams of the
     first trials where they come from the round before; `verdicts` counts the words for the
     trials' curves; `importance` is every hparam's share, 1 in all; `best_of_n` what searches of
-    n trials would have reached (see `stages.counting`); `decision` why the search went on or
-    ended after it.
+    n trials would have reached (see `stages.counting`); `isolated` compares the values of the
+    scientific hparams (see `stages.isolation`); `decision` says why the search went on or ended
+    after it.
     """
 
     stage: str
@@ -139,6 +140,7 @@ class SearchDocument:
     verdicts: Mapping[str, int] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
     best_of_n: Mapping[str, Any] = field(default_factory=dict)
+    isolated: Mapping[str, Any] = field(default_factory=dict)
     decision: str = ""
 
     def to_json(self) -> dict[str, Any]:

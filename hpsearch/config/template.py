@@ -21,7 +21,7 @@ SPACE = """\
   # space:
   #   learning_rate: {log_uniform: [1e-4, 1]}
   #   weight_decay: {log_uniform: [1e-6, 1]}
-  #   hidden: {choice: [50, 100, [100, 50]]}
+  #   hidden: {choice: [50, 100, [100, 50]], role: scientific}  # compared, each at its best
 """
 LISTED: dict[str, tuple[str, ...]] = {
     "data": ("source", "path", "target", "drop"),

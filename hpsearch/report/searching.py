@@ -12,6 +12,7 @@ from hpsearch.curves import ACTIONS, tally
 from hpsearch.errors import HostError
 from hpsearch.report.charts import BEST, bar, ruler, sparkline
 from hpsearch.report.grid import Column, Grid, cells, figures
+from hpsearch.report.isolation import isolated_view
 from hpsearch.report.tables import (
     error_of,
     finished,
@@ -57,6 +58,7 @@ def search_view(
     ranges = space_rows(document, results)
     if best and ranges:
         parts += [Text(), Ranges(ranges), *_importance(document.importance)]
+        parts += isolated_view(document)
         parts += [*_edges(document.edges), *_following(document, ranges)]
     decided = [Text(), Text(f"the search {plain(document.decision)}")] if document.decision else []
     return Group(*parts, *decided)

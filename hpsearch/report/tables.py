@@ -34,6 +34,10 @@ SPACE = (
     "hparam", "kind", "low", "high", "values", "best", "position", "top", "next_low", "next_high",
     "edge", "side", "reason",
 )  # fmt: skip
+ISOLATED = (
+    "hparam", "value", "low", "high", "trials", "trial", "best", "error", "compared", "expected",
+    "behind", "noise", "standing",
+)  # fmt: skip
 
 
 def stages(store: RunStore) -> "pd.DataFrame":
@@ -55,6 +59,11 @@ def trials(results: Sequence[TrialResult]) -> "pd.DataFrame":
 def space(document: SearchDocument, results: Sequence[TrialResult]) -> "pd.DataFrame":
     """One row per hparam: its range, where the best trials lie in it, its edge, its next range."""
     return _frame(space_rows(document, results), SPACE)
+
+
+def isolated(document: SearchDocument) -> "pd.DataFrame":
+    """One row per value of each scientific hparam: its best trial, and how far it is behind."""
+    return _frame(isolated_rows(document), ISOLATED)
 
 
 def _frame(rows: list[Row], columns: Sequence[str]) -> "pd.DataFrame":
@@ -191,6 +200,18 @@ def _space_row(
         "edge": edge.strength if edge else None, "side": edge.side if edge else None,
         "reason": document.reasons.get(name, ""),
     }  # fmt: skip
+
+
+def isolated_rows(document: SearchDocument) -> list[Row]:
+    where = f"{document.stage}/stage.json: damaged: isolated cannot be read; run the stage again"
+    try:
+        return [
+            {"hparam": name, "compared": found["compared"], **dict.fromkeys(ISOLATED[1:4]), **row}
+            for name, found in document.isolated.items()
+            for row in found["values"]
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise HostError(where) from error
 
 
 def _bounds(kind: Distribution | None) -> tuple[float | None, float | None]:

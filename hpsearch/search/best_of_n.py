@@ -30,6 +30,13 @@ def unbiased(scores: Floats, n: int) -> float:
     return float(np.sort(scores)[::-1][: len(weights)] @ weights)
 
 
+def spread(scores: Floats, n: int) -> float:
+    """The standard deviation of the best of n draws, with replacement, from `scores` (N,)."""
+    count, ordered = len(scores), np.sort(scores)
+    chances = np.diff((np.arange(count + 1) / count) ** n)
+    return math.sqrt(chances @ (ordered - chances @ ordered) ** 2)
+
+
 class Meter(NamedTuple):
     """What `more` trials on top of N would add to the expected best."""
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from hpsearch.errors import GateError
 from hpsearch.search.best_of_n import unbiased
-from hpsearch.search.space import Choice, parse_space
+from hpsearch.search.space import Choice, parse_space, write_space
 from hpsearch.stages.context import Context, Round
-from hpsearch.stages.search import room
+from hpsearch.stages.search import REFINE, room, space_of
 from hpsearch.stages.standing import accuracy_of, standing
+from hpsearch.strictjson import plain
 from hpsearch.trial import ranking, standard_error
 from hpsearch.verdict import Edge, SearchDocument, Verdict
 
@@ -71,6 +72,18 @@ def decided(context: Context, last: Round, *, over: str) -> SearchDocument:
         following, command = None, "sweep"
     said = f"goes on with {following}: {why}" if following else f"ends: {why}"
     return replace(last.document, decision=said, next_command=f"hpsearch {command}")
+
+
+def with_roles_of_now(context: Context, last: Round) -> SearchDocument:
+    """The document of a stage that is done; judged anew where the config has given an hparam
+    another role since.
+    """
+    known = last.document
+    if known.verdict is None or write_space(space_of(context)) == plain(known.space):
+        return known
+    judged = REFINE.judge(context, last.results)
+    assert isinstance(judged, SearchDocument)
+    return replace(judged, decision=known.decision, next_command=known.next_command)
 
 
 def points_on(context: Context, round_: Round) -> bool:

@@ -6,14 +6,24 @@ from typing import Any
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Coarse, Config, Refine
 from hpsearch.curves import tally
-from hpsearch.errors import ConfigError, GateError
+from hpsearch.errors import ConfigError
 from hpsearch.search.conditions import applying
-from hpsearch.search.space import Choice, Distribution, LogUniform, Space, parse_space, write_space
+from hpsearch.search.space import (
+    Choice,
+    Distribution,
+    LogUniform,
+    Space,
+    parse_space,
+    with_roles,
+    write_space,
+)
 from hpsearch.spec import Budget, TrialSpec
 from hpsearch.stages import halving
 from hpsearch.stages.context import Context, Stage
 from hpsearch.stages.counting import best_of_n
 from hpsearch.stages.drawing import Drawing
+from hpsearch.stages.isolation import isolated
+from hpsearch.stages.searched import sweep_range
 from hpsearch.stages.standing import accuracy_of, baseline_of
 from hpsearch.stages.zooming import zoom
 from hpsearch.trial import Status, TrialResult, ranking, standard_error
@@ -26,7 +36,12 @@ FLAGGED = ("warn", "strong", "stability")
 def space_of(context: Context) -> dict[str, Distribution]:
     """What this stage searches: what it was begun with; else, for coarse, the config's space,
     with the sweep's range where it has no learning rate; for refine, what the last round left.
+    The roles are always the config's.
     """
+    return with_roles(_drawn_from(context), context.config.search.space)
+
+
+def _drawn_from(context: Context) -> dict[str, Distribution]:
     search = context.config.search
     if context.opened:
         return parse_space(context.opened.space)
@@ -34,19 +49,8 @@ def space_of(context: Context) -> dict[str, Distribution]:
         return parse_space(context.rounds[-1].document.next_space)
     space = dict(search.space)
     if "learning_rate" not in space:
-        space["learning_rate"] = LogUniform(log_uniform=_sweep_range(context))
+        space["learning_rate"] = LogUniform(log_uniform=sweep_range(context))
     return space
-
-
-def _sweep_range(context: Context) -> tuple[float, float]:
-    sweep = context.checks.get("sweep")
-    if sweep is None or not sweep.facts.get("range"):
-        raise GateError(
-            "search.space: has no learning_rate, and no sweep has proposed its range;"
-            " run `hpsearch sweep`, or add learning_rate: {log_uniform: [1e-4, 1]}"
-        )
-    low, high = sweep.facts["range"]
-    return low, high
 
 
 def budget_of(context: Context) -> tuple[int, int, str]:
@@ -213,6 +217,7 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
         settings=context.opened.settings if context.opened else {},
         carried=context.opened.carried if context.opened else (), verdicts=tally(done),
         importance=zoomed.importance, best_of_n=best_of_n(best),
+        isolated=isolated(context, space, done),
     )  # fmt: skip
 
 

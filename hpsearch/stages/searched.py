@@ -2,11 +2,24 @@
 
 from collections.abc import Iterator
 
+from hpsearch.errors import GateError
 from hpsearch.search.space import Choice, Distribution
 from hpsearch.stages.context import Context
 from hpsearch.stages.ladder import NEAR, Ladder, Tried
 
 Trouble = tuple[str, str]  # what is wrong, and the fix
+
+
+def sweep_range(context: Context) -> tuple[float, float]:
+    """The learning rates that the sweep proposes; GateError where it proposes none."""
+    sweep = context.checks.get("sweep")
+    if sweep is None or not sweep.facts.get("range"):
+        raise GateError(
+            "search.space: has no learning_rate, and no sweep has proposed its range;"
+            " run `hpsearch sweep`, or add learning_rate: {log_uniform: [1e-4, 1]}"
+        )
+    low, high = sweep.facts["range"]
+    return low, high
 
 
 def share_above(kind: Distribution, limit: float) -> float:
