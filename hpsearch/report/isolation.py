@@ -14,7 +14,7 @@ from hpsearch.report.text import MISSING, is_real, metric, number, plain
 from hpsearch.verdict import SearchDocument
 
 Row = Mapping[str, Any]
-STYLES = {"leads": BEST, "clearly worse": "red", "within the noise": "dim", "not compared": "dim"}
+STYLES = {"leads": BEST, "worse": "yellow"}
 
 
 def isolated_view(document: SearchDocument) -> list[RenderableType]:
@@ -42,10 +42,10 @@ def _table(searched: str, name: str, rows: Sequence[Row]) -> Grid:
             Column(plain(name, 24), cells([_named(row) for row in rows])),
             figures("trials", [number(row["trials"]) for row in rows]),
             figures("best", [_around(searched, row["best"], row["error"]) for row in rows]),
-            figures("trial", [number(row["trial"]) for row in rows], rank=2),
+            figures("trial", [number(row["trial"]) for row in rows], rank=3),
             figures(
                 f"best of {number(compared)}" if compared else "best of n",
-                [metric(searched, row["expected"]) for row in rows], rank=3,
+                [metric(searched, row["expected"]) for row in rows], rank=2,
             ),
             figures("behind", [_behind(searched, row) for row in rows]),
             Column("", standings, rank=1),

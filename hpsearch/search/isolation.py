@@ -74,13 +74,14 @@ class Group(NamedTuple):
 
 class Place(NamedTuple):
     """How one of the groups stands: the expected best of as many trials as the smallest has; by
-    how much it is behind the leader, the standard error of that, and what that means.
+    how much it is behind the leader, the standard error of that, and whether it is
+    worse or that may be noise.
     """
 
     expected: float
     behind: float
     noise: float
-    standing: Literal["leads", "within the noise", "clearly worse"]
+    standing: Literal["leads", "noise", "worse"]
 
 
 def compare(groups: Sequence[Group]) -> tuple[int, list[Place | None]]:
@@ -110,7 +111,7 @@ def _place(group: Group, leader: Group, n: int, limit: float) -> Place:
         return Place(expected, 0.0, 0.0, "leads")
     behind, noise = unbiased(leader.scores, n) - expected, _noise(group, leader, n)
     worse = behind > limit * noise
-    return Place(expected, behind, noise, "clearly worse" if worse else "within the noise")
+    return Place(expected, behind, noise, "worse" if worse else "noise")
 
 
 def _noise(one: Group, other: Group, n: int) -> float:

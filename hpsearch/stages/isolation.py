@@ -22,7 +22,7 @@ from hpsearch.stages.standing import error_of
 from hpsearch.trial import Status, TrialResult
 
 Row = dict[str, Any]
-LEADS, WORSE = "leads", "clearly worse"  # what `Place` calls them
+LEADS, WORSE = "leads", "worse"  # what `Place` calls them
 
 
 def isolated(context: Context, space: Space, done: Sequence[TrialResult]) -> dict[str, Any]:
