@@ -10,6 +10,7 @@ from test_stages import config, result
 from hpsearch.stages import edges, search, standing
 from hpsearch.stages.context import Context, Round
 from hpsearch.stages.counting import best_of_n
+from hpsearch.stages.gathering import comparable
 from hpsearch.trial import Curves, Status
 from hpsearch.verdict import CheckDocument, SearchDocument, Verdict
 
@@ -74,7 +75,7 @@ def test_the_evidence_is_drawn_anew_for_another_seed_or_stage(context):
     for changes in ((), ("seed=1",)):
         for stage in ("coarse", "refine-1"):
             ours = context(stage, DECAY, *changes)
-            stand = standing.standing(ours, search.ranking(done))
+            stand = standing.standing(ours, comparable(done))
             space = search.space_of(replace(ours, stage="coarse"))
             seen.add(repr(edges.weigh(ours, space, done, stand)["weight_decay"].sides))
     assert len(seen) == 4
@@ -164,8 +165,8 @@ def test_a_search_in_which_all_is_chance_still_points_the_way(context):
 
 def test_a_loss_that_fell_in_nobody_ranks_nobody(context):
     done = [replace(r, curves=replace(r.curves, train_loss=[2.3])) for r in creeping()]
-    assert not standing.standing(context(), search.ranking(done)).by_loss
-    assert standing.standing(context(), search.ranking(creeping())).by_loss
+    assert not standing.standing(context(), comparable(done)).by_loss
+    assert standing.standing(context(), comparable(creeping())).by_loss
 
 
 # --- counting

@@ -10,13 +10,9 @@ from hpsearch.search.edges import Side, Signals, Strength
 from hpsearch.search.evidence import Evidence, evidence
 from hpsearch.search.space import Choice, Distribution, Range, Space
 from hpsearch.stages.context import Context, seed
-from hpsearch.stages.standing import (
-    CLEARANCE,
-    Standing,
-    diverging_rate,
-    error_of,
-)
-from hpsearch.trial import Status, TrialResult
+from hpsearch.stages.gathering import comparable
+from hpsearch.stages.standing import CLEARANCE, Standing, diverging_rate, error_of
+from hpsearch.trial import TrialResult
 from hpsearch.verdict import Edge
 
 PRACTICALLY_ZERO = 1e-5  # a weight decay below this does nothing
@@ -152,16 +148,16 @@ def _explored_beyond(
     epochs = (search.coarse if context.stage == "coarse" else search.refine).epochs
     behind = []
     for earlier in context.rounds:
-        done = [r for r in earlier.results if r.status is Status.DONE]
+        found = comparable(earlier.results)
         as_long = earlier.document.epochs == epochs
-        top = best.score if as_long else max((r.score for r in done), default=0.0)
+        top = best.score if as_long else max((each.score for each in found), default=0.0)
         behind += [
-            top - r.score
-            for r in done
+            top - score - spread
+            for r, score, spread in found
             if name in r.hparams
             if (r.number(name) < low if side == "low" else r.number(name) > high)
         ]
-    return len(behind) >= BEYOND and min(behind) > error_of(best, context)
+    return len(behind) >= BEYOND and min(behind) > error_of(best.score, context)
 
 
 def with_next(edges: Sequence[Edge], following: Space, cliff: float | None) -> list[Edge]:

@@ -53,7 +53,7 @@ def _of_one(
     groups = [
         Group(
             np.array([r.score if _reached(r) else worst for r in part] if top else []),
-            error_of(top, context) if top else 0.0,
+            error_of(top.score, context) if top else 0.0,
         )
         for part, top in zip(parts, best, strict=True)
     ]
@@ -86,7 +86,7 @@ def _named(bucket: Bucket) -> Row:
 def _best(context: Context, top: TrialResult | None) -> Row:
     if top is None:
         return {"trial": None, "best": None, "error": None}
-    return {"trial": top.id, "best": top.value, "error": error_of(top, context)}
+    return {"trial": top.id, "best": top.value, "error": error_of(top.score, context)}
 
 
 def _placed(place: Place | None, sign: int) -> Row:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from hpsearch.errors import GateError
 from hpsearch.search.best_of_n import unbiased
 from hpsearch.search.space import Choice, parse_space, write_space
 from hpsearch.stages.context import Context, Round
-from hpsearch.stages.search import REFINE, room, space_of
+from hpsearch.stages.search import REFINE, evidence, room, space_of
 from hpsearch.stages.standing import accuracy_of, standing
 from hpsearch.strictjson import plain
 from hpsearch.trial import ranking, standard_error
@@ -88,16 +88,24 @@ def with_roles_of_now(context: Context, last: Round) -> SearchDocument:
 
 def points_on(context: Context, round_: Round) -> bool:
     """Whether a failed round shows where to search instead."""
-    return round_.document.verdict is Verdict.FAIL and _falls_outward(context, round_)
+    return round_.document.verdict is Verdict.FAIL and bool(_outward(context, round_))
 
 
-def _falls_outward(context: Context, round_: Round) -> bool:
-    """Whether no trial has learnt, but the training loss fell, by so much more towards a bound
-    that the next space reaches beyond it.
+def _outward(context: Context, round_: Round) -> str:
+    """Why the next space reaches beyond one where no trial has learnt: the training loss fell by
+    so much more towards a bound, or every trial diverged. Empty where it does not.
     """
-    best, document = ranking(round_.results), round_.document
-    blind = bool(best) and standing(context, best).by_loss
-    return blind and _widens(document.next_space, document)
+    document = round_.document
+    if not _widens(document.next_space, document):
+        return ""
+    before = takewhile(lambda r: r.document.stage != document.stage, context.rounds)
+    then = replace(context, stage=document.stage, rounds=list(before), opened=document)
+    found = evidence(then, round_.results)
+    if not found:
+        return "every trial diverged, and smaller rates are left"
+    blind = standing(then, found).by_loss
+    falls = "no trial has learnt yet, but the training loss falls towards a wider range"
+    return falls if blind else ""
 
 
 def _refined(context: Context) -> list[Round]:
@@ -140,8 +148,8 @@ def _leads_on(edge: Edge, document: SearchDocument) -> bool:
 
 def _reasons(context: Context, last: Round) -> Iterator[str]:
     """What speaks for another round; gains are measured in accuracy, against its noise."""
-    if _falls_outward(context, last):
-        yield "no trial has learnt yet, but the training loss falls towards a wider range"
+    if why := _outward(context, last):
+        yield why
     for edge in last.document.edges:
         if _leads_on(edge, last.document):
             yield f"the best {edge.hparam} lies on the {edge.side} edge (strong)"

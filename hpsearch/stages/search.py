@@ -7,21 +7,13 @@ from hpsearch.config.dump import dump
 from hpsearch.config.schema import Coarse, Config, Refine
 from hpsearch.curves import tally
 from hpsearch.errors import ConfigError
-from hpsearch.search.conditions import applying
-from hpsearch.search.space import (
-    Choice,
-    Distribution,
-    LogUniform,
-    Space,
-    parse_space,
-    with_roles,
-    write_space,
-)
+from hpsearch.search.space import Distribution, LogUniform, parse_space, with_roles, write_space
 from hpsearch.spec import Budget, TrialSpec
 from hpsearch.stages import halving
 from hpsearch.stages.context import Context, Stage
 from hpsearch.stages.counting import best_of_n
 from hpsearch.stages.drawing import Drawing
+from hpsearch.stages.gathering import Comparable, gathered, inside
 from hpsearch.stages.isolation import isolated
 from hpsearch.stages.searched import sweep_range
 from hpsearch.stages.standing import accuracy_of, baseline_of
@@ -149,34 +141,22 @@ def _carried(context: Context) -> list[dict[str, Any]]:
         return []
     space, trials = space_of(context), budget_of(context)[0]
     settings = _settings(context)
-    best = [r for r in ranking(context.rounds[-1].results) if _inside(r, space, settings)]
+    best = [r for r in ranking(context.rounds[-1].results) if inside(r, space, settings)]
     return [dict(r.hparams) for r in best[: min(CARRIED, trials // 10)]]
 
 
-def _inside(result: TrialResult, space: Space, settings: Mapping[str, Any]) -> bool:
-    values = dict.fromkeys(space, 0) | dict(result.hparams)
-    if values.keys() != space.keys() or applying(space, values, settings) != result.hparams:
-        return False
-    ranges = {n: kind for n, kind in space.items() if not isinstance(kind, Choice)}
-    return all(
-        0 <= kind.position(result.number(name)) <= 1
-        for name, kind in ranges.items()
-        if name in result.hparams
-    )
-
-
-def _as_long(context: Context, space: Space) -> list[TrialResult]:
-    """The trials of earlier rounds that lie in this one's space and were trained as it trains."""
+def evidence(context: Context, done: Sequence[TrialResult]) -> list[Comparable]:
+    """All trials that count when this stage is judged, best first: its own, and those of earlier
+    rounds that lie in its space and were trained as it trains.
+    """
     _, epochs, schedule = budget_of(context)
-    settings = _settings(context)
-    return [
-        result
-        for earlier in context.rounds
-        if earlier.document.epochs == epochs
-        and earlier.document.settings.get("train.schedule", schedule) == schedule
-        for result in earlier.results
-        if _inside(result, space, settings)
+    earlier = [
+        round_.results
+        for round_ in context.rounds
+        if round_.document.epochs == epochs
+        and round_.document.settings.get("train.schedule", schedule) == schedule
     ]
+    return gathered(done, earlier, space_of(context), _settings(context))
 
 
 def opening(context: Context, settings: dict[str, Any]) -> SearchDocument:
@@ -198,7 +178,7 @@ def opening(context: Context, settings: dict[str, Any]) -> SearchDocument:
 def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
     """The stage's document: the best trial, the edges, and the next space with its reasons."""
     space, best = space_of(context), ranking(done)
-    zoomed = zoom(context, space, done, ranking([*done, *_as_long(context, space)]))
+    zoomed = zoom(context, space, done, evidence(context, done))
     counts = {str(status): sum(r.status is status for r in done) for status in Status}
     _, epochs, _ = budget_of(context)
     drawing, (verdict, message) = drawing_of(context), _conclude(context, best, done)

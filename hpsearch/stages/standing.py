@@ -9,6 +9,7 @@ import numpy as np
 from hpsearch.reading import LEARNT
 from hpsearch.search.evidence import Trials
 from hpsearch.stages.context import Context, baseline, majority
+from hpsearch.stages.gathering import Comparable
 from hpsearch.trial import Status, TrialResult, standard_error
 
 DIRECT = ("sgd", "momentum", "nesterov", "adamw")  # in which rate x decay shrinks the weights
@@ -17,7 +18,7 @@ CLEARANCE = 0.5  # of the smallest diverging rate: as far as a range may be wide
 
 
 class Standing(NamedTuple):
-    """The completed trials, best first, and their scores. `by_loss` says that none has learnt,
+    """The trials that count, best first, and their scores. `by_loss` says that none has learnt,
     so that the drop of the training loss ranks them.
     """
 
@@ -26,24 +27,36 @@ class Standing(NamedTuple):
     by_loss: bool
 
 
-def standing(context: Context, best: Sequence[TrialResult]) -> Standing:
-    """How the completed trials stand; `best` are they by the metric, and there is one at least."""
-    learning = [result for result in best if learnt(context, result)]
-    if above_chance(context, learning) or not any(drop(result) > 0 for result in best):
-        scores = np.array([result.score for result in best])
-        errors = np.array([error_of(result, context) for result in best])
-        return Standing(best, Trials([r.hparams for r in best], scores, errors), False)
-    ordered = sorted(best, key=lambda result: (-drop(result), result.id))
-    drops = np.array([drop(result) for result in ordered])
-    trials = Trials([r.hparams for r in ordered], drops, np.zeros(len(drops)))
-    return Standing(ordered, trials, True)
+def standing(context: Context, found: Sequence[Comparable]) -> Standing:
+    """How the trials stand; `found` are they by the metric, and there is one at least."""
+    results = [each.result for each in found]
+    learning = [result for result in results if learnt(context, result)]
+    blind = _by_drop(results)
+    if above_chance(context, learning) or not any(drop > 0 for drop, _ in blind):
+        scores = np.array([each.score for each in found])
+        errors = np.array([_error(each, context) for each in found])
+        return Standing(results, Trials([r.hparams for r in results], scores, errors), False)
+    ordered = [result for _, result in blind]
+    drops = np.array([drop for drop, _ in blind])
+    return Standing(ordered, Trials([r.hparams for r in ordered], drops, 0 * drops), True)
 
 
-def drop(result: TrialResult) -> float:
+def _by_drop(results: Sequence[TrialResult]) -> list[tuple[float, TrialResult]]:
+    """The trials by the drop of the training loss, the largest first. Where trials were pruned,
+    until the first rung at which there is one: only so far can they be compared.
+    """
+    rungs = [r.epochs for r in results if r.status is Status.PRUNED and r.epochs > 1]
+    until = min(rungs, default=None)
+    there = [r for r in results if r.status is Status.DONE or r.epochs >= (until or math.inf)]
+    drops = [(drop(result, until), result) for result in there]
+    return sorted(drops, key=lambda each: (-each[0], each[1].id, each[1].stage))
+
+
+def drop(result: TrialResult, until: int | None = None) -> float:
     """By how much the training loss fell from the first epoch's mean to the last one's. What is
     learnt within the first epoch is left out: so does a net that a large rate kills.
     """
-    curve = result.curves.train_loss
+    curve = result.curves.train_loss[:until]
     fall = curve[0] - curve[-1] if len(curve) else 0.0
     return fall if math.isfinite(fall) else 0.0
 
@@ -75,11 +88,16 @@ def accuracy_of(context: Context) -> str:
     return "val_balanced_accuracy" if balanced else "val_accuracy"
 
 
-def error_of(result: TrialResult, context: Context) -> float:
+def _error(each: Comparable, context: Context) -> float:
+    """The standard error of a score: of what was measured, and of what would have been gained."""
+    return math.hypot(error_of(each.score, context), each.spread)
+
+
+def error_of(score: float, context: Context) -> float:
     """The standard error of the searched metric; 0 where it is a loss, which has none here."""
     if context.config.search.metric == "val_loss":
         return 0.0
-    return standard_error(result.value, len(context.data.validation.y))
+    return standard_error(score, len(context.data.validation.y))
 
 
 def diverging_rate(context: Context, done: Sequence[TrialResult]) -> float | None:
@@ -88,7 +106,8 @@ def diverging_rate(context: Context, done: Sequence[TrialResult]) -> float | Non
     beyond rate x decay = 2) tell nothing of the rate.
     """
     results = [r for earlier in context.rounds for r in earlier.results] + list(done)
-    highest = max((_rate(r) for r in results if r.status is Status.DONE), default=0.0)
+    trained = (Status.DONE, Status.PRUNED)
+    highest = max((_rate(r) for r in results if r.status in trained), default=0.0)
     diverging = [
         _rate(r)
         for r in results

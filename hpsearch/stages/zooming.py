@@ -1,5 +1,7 @@
 """From a stage's trials to the next space, with a reason for every range."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,10 +16,12 @@ from hpsearch.search.space import Choice, Distribution, Range, Space
 from hpsearch.search.zoom import beyond, narrow, survivors, widen
 from hpsearch.stages.context import Context
 from hpsearch.stages.edges import find_edges, weigh, with_next
+from hpsearch.stages.gathering import Comparable
 from hpsearch.stages.standing import Standing, diverging_limit, diverging_rate, standing
 from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import Edge
 
+RATE = "learning_rate"
 WIDENS = ("warn", "strong")
 
 
@@ -33,18 +37,37 @@ class Zoom(NamedTuple):
 
 
 def zoom(
-    context: Context, space: Space, done: Sequence[TrialResult], best: Sequence[TrialResult]
+    context: Context, space: Space, done: Sequence[TrialResult], counting: Sequence[Comparable]
 ) -> Zoom:
-    """What the stage's trials say; nothing, and the same space, where none was completed."""
-    if not best:
-        return Zoom((), space, {}, {})
-    stand = standing(context, best)
+    """What the trials say: the stage's own (`done`), and of all that count the scores. Where none
+    does, only whether the learning rates were too large.
+    """
+    if not counting:
+        return _lower(context, space, done)
+    stand = standing(context, counting)
     found = weigh(context, space, done, stand)
     edges = find_edges(context, space, done, stand, found)
     following, reasons = _next_space(context, space, done, stand, found=found, edges=edges)
     edges = with_next(edges, following, diverging_rate(context, done))
     shares = {name: about.share for name, about in found.items() if about.share is not None}
     return Zoom(edges, following, reasons, shares)
+
+
+def _lower(context: Context, space: Space, done: Sequence[TrialResult]) -> Zoom:
+    """Where every trial diverged, the learning rate's range goes down: to below the rates that
+    did, and as low as the sweep's or a decade beyond.
+    """
+    kind, limit = space.get(RATE), diverging_limit(context, RATE, done)
+    lost = {r.status for r in done} - {Status.FAILED} == {Status.DIVERGED}
+    if kind is None or isinstance(kind, Choice) or kind.integer or limit is None or not lost:
+        return Zoom((), space, {}, {})
+    sweep = context.checks.get("sweep")
+    swept = (sweep.facts.get("range") if sweep else None) or (math.inf, math.inf)
+    far = min(kind.bounds[0], limit)
+    bounds = swept[0] if swept[0] < far else far / 10, min(kind.bounds[1], limit)
+    reason = f"every trial diverged; widened low, to below {limit:.3g}"
+    lower = kind.with_bounds(*map(kind.rounded, bounds))
+    return Zoom((), {**space, RATE: lower}, {RATE: reason}, {})
 
 
 def _next_space(
@@ -67,7 +90,7 @@ def _next_space(
         elif values := [r.number(name) for r in top if name in r.hparams]:
             limit = diverging_limit(context, name, done)
             following[name], reasons[name] = _next_range(
-                context, name, kind, values, edges=edges, limit=limit
+                context, name, kind, values, stand=stand, edges=edges, limit=limit
             )
         else:
             reasons[name] = "none of the best trials has it"
@@ -79,11 +102,11 @@ def _next_space(
 
 def _next_range(
     context: Context, name: str, kind: Range, values: Sequence[float], *,
-    edges: Sequence[Edge], limit: float | None,
+    stand: Standing, edges: Sequence[Edge], limit: float | None,
 ) -> tuple[Distribution, str]:  # fmt: skip
     following = narrow(kind, values, whole_decades=context.stage == "coarse")
     where = f"{min(values):.3g} .. {max(values):.3g}"
-    reason = f"the {len(values)} best of the {context.stage} trials lie in {where}"
+    reason = f"the {len(values)} best of {_among(context, stand.results)} lie in {where}"
     for edge in edges:
         if edge.hparam == name and edge.strength in WIDENS:
             side: Side = "high" if edge.side == "high" else "low"
@@ -93,6 +116,13 @@ def _next_range(
             said = f"widened {side}: the {why} that edge" if moved else f"can go no further {side}"
             following, reason = wider or following, f"{reason}; {said}"
     return following, reason
+
+
+def _among(context: Context, results: Sequence[TrialResult]) -> str:
+    """How many trials, and where from those that are not the stage's own."""
+    others = Counter(r.stage for r in results if r.stage != context.stage)
+    said = " and ".join(f"{n} of {stage}" for stage, n in others.items())
+    return f"{len(results)} trials" + (f", {said} among them," if said else "")
 
 
 def _reaches_beyond(wider: Range, old: Range, side: Side) -> bool:
