@@ -200,6 +200,9 @@ def verdict(result: TrialResult, yardstick: Yardstick) -> str:
 
 
 def tally(results: Iterable[TrialResult]) -> dict[str, int]:
-    """How many trials have each verdict, the commonest first."""
-    found = Counter(result.verdict for result in results if result.verdict)
+    """How many trials have each verdict, the commonest first; but those of pruned trials, which
+    are of cut curves.
+    """
+    whole = (result for result in results if result.status is not Status.PRUNED)
+    found = Counter(result.verdict for result in whole if result.verdict)
     return dict(sorted(found.items(), key=lambda item: (-item[1], list(ACTIONS).index(item[0]))))

@@ -172,9 +172,13 @@ def test_a_loss_that_fell_in_nobody_ranks_nobody(context):
 # --- counting
 
 
+def counted(done):
+    return best_of_n(search.ranking(done), comparable(done))
+
+
 def test_best_of_n_is_in_the_metrics_own_unit():
     done = [result(n, 0.5 + 0.01 * n) for n in range(10)]
-    found = best_of_n(search.ranking(done))
+    found = counted(done)
     assert found["n"] == [1, 2, 4, 8, 10]
     assert (found["plug_in"][0], found["unbiased"][0]) == pytest.approx((0.545, 0.545))
     assert found["unbiased"][-1] == pytest.approx(0.59)
@@ -182,12 +186,12 @@ def test_best_of_n_is_in_the_metrics_own_unit():
     assert found["meter"] == "10 more trials buy about 0.8 points"
     losses = [replace(r, metric="val_loss", curves=replace(r.curves, val_loss=[2.0 - r.id / 10]))
               for r in done]  # fmt: skip
-    found = best_of_n(search.ranking(losses))
+    found = counted(losses)
     assert found["unbiased"][-1] == pytest.approx(1.1)
     assert found["plug_in"][-1] > 1.14
     assert found["meter"].startswith("10 more trials lower the best loss by about 0.08")
-    assert best_of_n([]) == {} and best_of_n(done[:1])["meter"] == ""
-    flat = best_of_n([result(n, 0.5) for n in range(10)])
+    assert counted([]) == {} and counted(done[:1])["meter"] == ""
+    flat = counted([result(n, 0.5) for n in range(10)])
     assert flat["meter"] == "10 more trials buy less than 0.1 points"
 
 

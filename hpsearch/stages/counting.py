@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 
 from hpsearch.search.best_of_n import Meter, meter, plug_in, unbiased
+from hpsearch.stages.gathering import Comparable
 from hpsearch.trial import TrialResult
 
 
-def best_of_n(best: Sequence[TrialResult]) -> dict[str, Any]:
+def best_of_n(best: Sequence[TrialResult], tried: Sequence[Comparable]) -> dict[str, Any]:
     """The expected best of n completed trials for n = 1, 2, 4, ... and all of them, by both
-    estimators, in the metric's own unit; and in words what more would buy. Empty without trials.
+    estimators, in the metric's own unit; and in words what more would buy, as told by all
+    that were `tried`: those that halving let go on are no random ones. Empty without completed
+    trials.
     """
     if not best:
         return {}
@@ -21,7 +24,7 @@ def best_of_n(best: Sequence[TrialResult]) -> dict[str, Any]:
         "n": numbers,
         "plug_in": [sign * plug_in(scores, n) for n in numbers],
         "unbiased": [sign * unbiased(scores, n) for n in numbers],
-        "meter": _said(meter(scores), loss=_loss(best)),
+        "meter": _said(meter(np.array([each.score for each in tried])), loss=_loss(best)),
     }
 
 

@@ -69,7 +69,8 @@ def _edge(
     strength, advice = _meaning(
         context, name, kind, side, about=about, said=strength, done=done, stand=stand
     )
-    text = f"{_place(name, kind, about.best, side)}{_reasons(kind, signals, side)}; {advice}"
+    best = f"{name}: best {about.best:.3g}{_source(context, name, stand.results)}"
+    text = f"{best} {_place(kind, about.best, side)}{_reasons(kind, signals, side)}; {advice}"
     if stand.by_loss:
         text += " (judged by the drop of the training loss: no trial has learnt yet)"
     return Edge(name, side, strength, kind.position(about.best), _evidence(signals), text)
@@ -86,7 +87,13 @@ def _evidence(signals: Signals) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _place(name: str, kind: Range, best: float, side: Side) -> str:
+def _source(context: Context, name: str, best: Sequence[TrialResult]) -> str:
+    """Which stage the best value is of, where it is another one's."""
+    first = next(result for result in best if name in result.hparams)
+    return "" if first.stage == context.stage else f", of {first.stage},"
+
+
+def _place(kind: Range, best: float, side: Side) -> str:
     """Where the best value lies, from the bound on its scale."""
     low, high = kind.bounds
     position = kind.position(best)
@@ -95,7 +102,7 @@ def _place(name: str, kind: Range, best: float, side: Side) -> str:
     unit = "decades" if kind.log else "of the range's unit"
     bound, way = ("upper", "below") if side == "high" else ("lower", "above")
     return (
-        f"{name}: best {best:.3g} is at {position:.0%} of [{low:g}, {high:g}]"
+        f"is at {position:.0%} of [{low:g}, {high:g}]"
         f" ({distance:.2g} {unit} {way} the {bound} bound)"
     )
 

@@ -35,24 +35,21 @@ def comparable(results: Iterable[TrialResult], curve: str = "") -> list[Comparab
     """The completed and the pruned trials of one stage, best first, by the searched metric or
     another `curve` at the best epoch; larger scores are better.
 
-    Of a pruned trial it is its value at the rung plus what those that went on gained from there,
-    on average. None of them was worse than it at the rung, so that it is never better than their
-    mean; where time, not halving, gave it up, than the best completed trial. Trials given up
-    where nobody went on are left out.
+    A pruned trial's is its value at the rung plus what those that went on gained from there, on
+    average; but not more than the worst of them came to, for it was worse than they were. Trials
+    given up where nobody went on are left out.
     """
     known = [r for r in results if r.best_epoch is not None]
     found = [Comparable(r, _reached(r, curve)) for r in known if r.status is Status.DONE]
     pruned = [r for r in known if r.status is Status.PRUNED]
-    best = max((each.score for each in found), default=math.nan)
     for rung in sorted({r.epochs for r in pruned}, reverse=True):
         on = [each for each in found if each.result.epochs > rung]
         if on:
             gains = np.array([each.score - _reached(each.result, curve, rung) for each in on])
-            gain, spread = gains.mean(), math.hypot(gains.std(), _rms([e.spread for e in on]))
-            found += [
-                Comparable(r, min(_reached(r, curve) + float(gain), best), spread)
-                for r in pruned if r.epochs == rung
-            ]  # fmt: skip
+            gain, worst = float(gains.mean()), min(each.score for each in on)
+            spread = math.hypot(gains.std(), _rms([each.spread for each in on]))
+            here = [r for r in pruned if r.epochs == rung]
+            found += [Comparable(r, min(_reached(r, curve) + gain, worst), spread) for r in here]
     return sorted(found, key=lambda each: each.order, reverse=True)
 
 

@@ -13,6 +13,7 @@ from hpsearch.errors import GateError
 from hpsearch.search.best_of_n import unbiased
 from hpsearch.search.space import Choice, parse_space, write_space
 from hpsearch.stages.context import Context, Round
+from hpsearch.stages.gathering import comparable
 from hpsearch.stages.search import REFINE, evidence, room, space_of
 from hpsearch.stages.standing import accuracy_of, standing
 from hpsearch.strictjson import plain
@@ -154,19 +155,18 @@ def _reasons(context: Context, last: Round) -> Iterator[str]:
         if _leads_on(edge, last.document):
             yield f"the best {edge.hparam} lies on the {edge.side} edge (strong)"
     scores, before = _accuracies(context, last), _before(context)
-    if before is None:
+    if before is None or not ranking(before.results):
         if last.document.stage != "coarse":
             yield "there is no earlier round to compare the last one with"
         return
     if not len(scores):
         return
     error = standard_error(float(scores[0]), len(context.data.validation.y))
-    noise, half = max(error, _seed_sd(context, last, before)), len(scores) // 2
-    bought = float(scores.max()) - unbiased(scores, half) if len(scores) >= FEWEST else 0.0
-    if bought >= noise:
+    noise = max(error, _seed_sd(context, last, before))
+    if (bought := _bought(context, last)) >= noise:
         yield f"its second half of trials bought {bought:.3f}, more than the noise, {noise:.3f}"
     then = _accuracies(context, before)
-    if len(then) and scores[0] - then[0] >= error:
+    if scores[0] - then[0] >= error:
         gain = scores[0] - then[0]
         yield f"the last round gained {gain:.3f}, more than the standard error, {error:.3f}"
     top = ranking(last.results)[:TOP]
@@ -183,6 +183,15 @@ def _accuracies(context: Context, round_: Round) -> NDArray[np.float64]:
     """Of the completed trials (N,), the best by the searched metric first."""
     name = accuracy_of(context)
     return np.array([result.at_best(name) for result in ranking(round_.results)])
+
+
+def _bought(context: Context, round_: Round) -> float:
+    """By how much the best of all trials is above the expected best of half of them; the pruned
+    count as if they had gone on: those that did are no random ones.
+    """
+    scores = np.array([e.score for e in comparable(round_.results, accuracy_of(context))])
+    few = len(scores) < FEWEST
+    return 0.0 if few else float(scores.max()) - unbiased(scores, len(scores) // 2)
 
 
 def _seed_sd(context: Context, last: Round, before: Round) -> float:
