@@ -39,7 +39,7 @@ def comparable(results: Iterable[TrialResult], curve: str = "") -> list[Comparab
     average; but not more than the worst of them came to, for it was worse than they were. Trials
     given up where nobody went on are left out.
     """
-    known = [r for r in results if r.best_epoch is not None]
+    known = sorted((r for r in results if r.best_epoch is not None), key=lambda r: r.id)
     found = [Comparable(r, _reached(r, curve)) for r in known if r.status is Status.DONE]
     pruned = [r for r in known if r.status is Status.PRUNED]
     for rung in sorted({r.epochs for r in pruned}, reverse=True):
