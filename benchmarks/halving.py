@@ -1,4 +1,4 @@
-"""Successive halving beside plain random search and Optuna: the best, and how soon it is good.
+"""Successive halving beside plain random search and Optuna: how good, and how soon.
 
 Trial n of a seed is the same in every search of ours. Trial-epochs are those begun: who diverges
 leaves early, in all searches. Optuna searches the same space on the same trainer, by TPE with
@@ -10,6 +10,7 @@ from benchmarks import measure  # first: it sets the threads  # isort: skip
 import argparse
 import json
 import math
+import re
 import statistics
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,10 +33,13 @@ from benchmarks.anytime import (
 )
 from benchmarks.process import answer, environment, hpsearch, peer, run
 from hpsearch.config.schema import Halving
+from hpsearch.data import Dataset
+from hpsearch.prediction import Predictor
 from hpsearch.stages.halving import cost, rungs
 from hpsearch.strictjson import plain
 
 TRIALS, EPOCHS = (81, 27), {"digits": 27, "cifar10": 9}
+FIRST = {"digits": [1, 3], "cifar10": [1]}  # rungs
 SPACES = {  # those of configs/digits.yaml and configs/cifar10.yaml
     "digits": {"learning_rate": {"log_uniform": [1e-4, 1.0]},
                "weight_decay": {"log_uniform": [1e-6, 1.0]}},
@@ -45,7 +49,8 @@ SPACES = {  # those of configs/digits.yaml and configs/cifar10.yaml
 SIZES = {"digits": (64, searches.HIDDEN, 10), "cifar10": (3072, searches.HIDDEN, 10)}
 ACCURACY = {"digits": 0.97, "cifar10": 0.5}
 PART = 3  # halving is to be as good with one third of the trial-epochs
-PLAIN, SAME, MORE, OPTUNA = "plain", "halved", "halved, more", "Optuna"
+PLAIN, OPTUNA = "plain", "Optuna"
+ROUNDING = 1e-9
 ALONE, TOGETHER = "one by one", "in cohorts"
 
 
@@ -73,6 +78,13 @@ def searched(given: dict[str, Any], folder: Path) -> list[Trained]:
     return [Trained(-(-r["step"] // steps), r["curves"]["val_accuracy"]) for r in records]
 
 
+def tested(model: Path, data: Dataset) -> float:
+    """The accuracy of a saved model on the test rows."""
+    assert data.test is not None
+    answers = Predictor.read(model).probabilities(data.test.gather()).argmax(axis=1)
+    return float((answers == data.test.y).mean())
+
+
 def by_optuna(work: dict[str, Any], path: Path) -> list[Trained]:
     """The trials of Optuna's search, kept as the file `path`."""
     known = json.loads(path.read_text("utf-8")) if path.exists() else {}
@@ -94,28 +106,34 @@ class Comparison:
     def __init__(self, given: argparse.Namespace, seed: int, folder: Path) -> None:
         self.given, self.seed, self.folder = given, seed, folder
         self.search = searches.asked(given)
+        self.data = searches.loaded(self.search, seed)
 
     def readings(self) -> dict[str, measure.Reading]:
         """Of every search."""
         given = self.given
-        halving = Halving(eta=given.eta, min_epochs=given.min_epochs)
         found = {PLAIN: self._ours(PLAIN, given.trials)}
-        whole = found[PLAIN]["trial_epochs"]
-        more = affordable(halving, given.epochs, whole / PART)
-        found[SAME] = self._ours(SAME, given.trials, halving)
-        found[MORE] = self._ours(MORE, more, halving)
+        whole = int(found[PLAIN]["trial_epochs"])
+        for least in given.min_epochs:
+            halving = Halving(eta=given.eta, min_epochs=least)
+            ladder = rungs(halving, given.trials, given.epochs)
+            name = f"halved {', '.join(str(rung.epochs) for rung in ladder)}"
+            found[name] = self._ours(name, given.trials, halving)
+            name, trials = f"{name}: a third", affordable(halving, given.epochs, whole / PART)
+            found[name] = self._ours(name, trials, halving)
         if find_spec("optuna"):
-            found[OPTUNA] = self._optuna(int(whole))
+            found[OPTUNA] = self._optuna(whole)
         return found
 
     def _ours(self, way: str, trials: int, halving: Halving | None = None) -> measure.Reading:
         search = replace(self.search, trials=trials)
         told = config(search, self.seed, halving.model_dump() if halving else None)
-        found = searched(told, self._path(way))
+        folder = self._path(way)
+        found = searched(told, folder)
         ladder = rungs(halving, trials, search.epochs) if halving else []
         order = list(legs(found, ladder, search.epochs))
         together = list(in_cohorts(order, SIZES[search.dataset]))
         return self._reading(found) | {
+            "test": tested(folder / "runs/bench/coarse/best.npz", self.data),
             ALONE: until(self.given.accuracy, found, one_by_one(order)),
             TOGETHER: until(self.given.accuracy, found, together),
         }
@@ -136,7 +154,7 @@ class Comparison:
         return {"best": best(found), "trials": len(found), "trial_epochs": total(found)}
 
     def _path(self, way: str) -> Path:
-        words = [self.given.dataset, *way.replace(",", "").split(), str(self.seed)]
+        words = re.findall(r"\w+", f"{self.given.dataset} {way} {self.seed}")
         return self.folder / "-".join(words)
 
 
@@ -148,38 +166,40 @@ def mean(values: Sequence[float]) -> tuple[float, float]:
 
 def best_table(readings: measure.Readings) -> measure.Table:
     """The best accuracies, and what they cost."""
-    whole = readings[PLAIN]
-    error = mean([each["best"] for each in whole])[1]
     rows = []
     for way, found in readings.items():
-        value, own = mean([each["best"] for each in found])
-        above = [each["best"] - other["best"] for each, other in zip(found, whole, strict=True)]
-        shares = [e["trial_epochs"] / o["trial_epochs"] for e, o in zip(found, whole, strict=True)]
-        row = [way, span(each["trials"] for each in found), f"{value:.4f} ± {own:.4f}"]
-        epochs = f"{mean([each['trial_epochs'] for each in found])[0]:.0f}"
-        compared = ["{:+.4f} ± {:.4f}".format(*mean(above)), verdict(mean(above)[0], error)]
-        rows.append([*row, *(["", ""] if way == PLAIN else compared), epochs,
-                     f"{mean(shares)[0]:.2f}"])  # fmt: skip
-    columns = ["search", "trials", "best", "above plain", "as good", "trial-epochs", "of plain"]
+        pairs = list(zip(found, readings[PLAIN], strict=True))
+        above, error = mean([round(each["best"] - other["best"], 9) for each, other in pairs])
+        share, _ = mean([each["trial_epochs"] / other["trial_epochs"] for each, other in pairs])
+        tests = [each["test"] for each in found if "test" in each]
+        rows.append([
+            way, span([each["trials"] for each in found]),
+            short("{:.4f} ± {:.4f}", *mean([each["best"] for each in found])),
+            "" if way == PLAIN else short("{:+.4f} ± {:.4f}", above + 0.0, error),
+            "" if way == PLAIN else "yes" if above >= -error - ROUNDING else "no",
+            short("{:.4f}", mean(tests)[0]) if tests else "",
+            f"{mean([each['trial_epochs'] for each in found])[0]:.0f}", f"{share:.2f}",
+        ])  # fmt: skip
+    columns = ["search", "trials", "best", "above plain", "as good", "test", "epochs", "of plain"]
     note = (
-        "Means over the seeds, ± their standard errors; above plain: seed by seed. Halved: the"
-        " trials of plain; more: as many as a third of plain's trial-epochs pay for. As good: no"
-        f" further below plain than the standard error of plain's mean, {error:.4f}."
+        "Means over the seeds, ± their standard errors; above plain: of the differences seed by"
+        " seed; as good: no further below 0 than that. Halved: the trials of plain, the rungs"
+        " after these epochs; a third: as many trials as a third of plain's trial-epochs pay for."
+        " Test: of the best, on the test rows. Epochs: trial-epochs."
     )
     return measure.Table("The best validation accuracy", columns, rows, note)
 
 
-def verdict(above: float, error: float) -> str:
-    return "yes" if above >= -error else "no"
+def short(form: str, *numbers: float) -> str:
+    """The numbers in this form, without a zero before the point."""
+    return form.format(*numbers).replace("0.", ".")
 
 
 def span(values: Iterable[float]) -> str:
     """`3` or `3-7`, of those that are finite; `-` where none is."""
     there = sorted(value for value in values if math.isfinite(value))
-    if not there:
-        return "-"
-    ends = [f"{value:.0f}" for value in (there[0], there[-1])]
-    return "-".join(dict.fromkeys(ends))
+    ends = [f"{value:.0f}" for value in (*there[:1], *there[-1:])]
+    return "-".join(dict.fromkeys(ends)) or "-"
 
 
 def soon_table(accuracy: float, readings: measure.Readings) -> measure.Table:
@@ -206,7 +226,7 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
     parser = measure.parser("halving", __doc__ or "", rounds=1)
     parser.add_argument("--seeds", type=measure.positive, default=5)
     parser.add_argument("--eta", type=measure.positive, default=3)
-    parser.add_argument("--min-epochs", type=measure.positive, default=1)
+    parser.add_argument("--min-epochs", nargs="+", type=measure.positive, default=None)
     parser.add_argument("--accuracy", type=float, default=None, help="that is waited for")
     parser.add_argument(
         "--keep", type=Path, default=None, metavar="FOLDER",
@@ -214,6 +234,7 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     given = searches.options(parser, trials=TRIALS).parse_args(argv)
     given.epochs = given.epochs or EPOCHS[given.dataset]
+    given.min_epochs = given.min_epochs or FIRST[given.dataset]
     given.accuracy = given.accuracy or ACCURACY[given.dataset]
     return searches.complete(given, trials=TRIALS)
 

@@ -72,7 +72,8 @@ def main(work: dict[str, Any]) -> list[Trained]:
     path = Path(work["path"]) if work["path"] else None
     search = searches.Search(work["dataset"], path, work["trials"], work["epochs"])
     config = Config.model_validate(halving.config(search, work["seed"], None))
-    objective = Objective(Context(config, searches.loaded(search), "coarse"), work)
+    data = searches.loaded(search, work["seed"])
+    objective = Objective(Context(config, data, "coarse"), work)
     study = optuna.create_study(
         direction="maximize", study_name=f"seed {work['seed']}",  # the name decides the brackets
         sampler=optuna.samplers.TPESampler(seed=work["seed"]),

@@ -170,11 +170,12 @@ def asked(given: argparse.Namespace) -> Search:
     return Search(given.dataset, path, given.trials, given.epochs)
 
 
-def loaded(search: Search) -> Dataset:
-    """The very rows that the search trains and validates on."""
+def loaded(search: Search, seed: int = 0) -> Dataset:
+    """The very rows that the search trains and validates on, if it has this seed."""
     data = search.data
     path = Path(data["path"]) if "path" in data else None
-    source = Source(data["source"], path, validation=data.get("split", {}).get("validation"))
+    validation = data.get("split", {}).get("validation")
+    source = Source(data["source"], path, seed=seed, validation=validation)
     return load(source, **data["preprocess"])
 
 

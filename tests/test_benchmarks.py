@@ -3,13 +3,16 @@
 import argparse
 import io
 import json
+import math
 
 import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as entry
-from benchmarks import core, jobs, measure, memory, mixed, search, searches
+from benchmarks import anytime, core, halving, jobs, measure, memory, mixed, search, searches
+from hpsearch.config.schema import Halving
 from hpsearch.nn.net import Net
+from hpsearch.stages.halving import Rung
 
 OPTIONS = argparse.Namespace(rounds=1, out=None)
 
@@ -183,3 +186,63 @@ def test_memory_adds_a_process_and_its_descendants():
 def test_an_unknown_benchmark_is_said_to_be_one(capsys):
     assert entry.main(["cores"]) == 2
     assert "no benchmark cores" in capsys.readouterr().err
+
+
+def _trained(*accuracies, ended=()):
+    """Trials by their accuracies; those that `ended` diverged in an epoch more."""
+    return [anytime.Trained(len(a) + (n in ended), a) for n, a in enumerate(accuracies)]
+
+
+def test_trial_epochs_are_counted_in_the_order_of_training():
+    """Three trials, of which the first diverges in its second epoch and the last goes on alone."""
+    trials = _trained([0.2], [0.1], [0.3, 0.5, 0.4, 0.6], ended=(0,))
+    whole = list(anytime.legs(trials, [Rung(2, 1)], 4))
+    assert whole == [anytime.Leg([0, 1, 2], 0, 2), anytime.Leg([2], 2, 4)]
+    assert anytime.total(trials) == 7 and anytime.best(trials) == 0.6
+
+    def counted(order):
+        return [anytime.until(a, trials, order) for a in (0.2, 0.3, 0.5, 0.6, 0.7)]
+
+    assert counted(whole) == [3, 3, 5, 7, math.inf]
+    assert counted(list(anytime.one_by_one(whole))) == [1, 4, 5, 7, math.inf]
+
+
+def test_cohorts_of_a_leg_are_those_that_are_trained():
+    whole = [anytime.Leg(range(9), 0, 1), anytime.Leg([2, 4], 1, 3)]
+    cohorts = list(anytime.in_cohorts(whole, (3072, 50, 10)))
+    first, second, last = (list(leg.trials) for leg in cohorts)
+    assert sorted(first + second) == list(range(9)) and (len(first), len(second)) == (5, 4)
+    assert (last, cohorts[-1].start, cohorts[-1].stop) == ([2, 4], 1, 3)
+
+
+def test_what_fits_into_so_many_trial_epochs():
+    trials = _trained([0.1, 0.2], [0.3], ended=(1,))
+    for limit, best in enumerate((0.1, 0.2, 0.3, 0.3, 0.3), start=1):
+        fit = list(anytime.first(trials, limit))
+        assert anytime.total(fit) == min(limit, 4) and anytime.best(fit) == best
+    three = Halving(eta=3, min_epochs=1)
+    assert halving.affordable(three, 9, 63) == 27 and halving.affordable(three, 9, 62) == 26
+
+
+def test_halving_is_as_good_within_a_standard_error():
+    def readings(*values):
+        other = {"trials": 9.0, "trial_epochs": 9.0, "one by one": math.inf}
+        return [{"best": value, **other} for value in values]
+
+    found = {"plain": readings(0.9, 0.8, 0.7), "worse": readings(0.8, 0.7, 0.6),
+             "once": readings(0.9, 0.8, 0.4), "better": readings(0.9, 0.9, 0.6)}  # fmt: skip
+    table = halving.best_table(found)
+    assert [row[table.columns.index("as good")] for row in table.rows] == ["", "no", "yes", "yes"]
+    assert halving.soon_table(0.5, found).rows[0] == ["plain", "one by one", "never", "-", "3"]
+
+
+def test_a_miniature_of_halving(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(halving, "find_spec", lambda name: None)
+    small = ["--seeds", "1", "--trials", "6", "--epochs", "2", "--min-epochs", "1"]
+    asked = [*small, "--accuracy", ".01", "--keep", str(tmp_path), "--out", str(tmp_path)]
+    assert halving.main(asked) == 0
+    made = json.loads((tmp_path / "halving-digits.json").read_text("utf-8"))
+    assert [each[0]["trial_epochs"] for each in made["readings"].values()] == [12, 8, 4]
+    assert [each[0]["in cohorts"] for each in made["readings"].values()] == [6, 6, 3]
+    assert made["readings"]["halved 1"][0]["best"] <= made["readings"]["plain"][0]["best"]
+    assert "Optuna is missing" in capsys.readouterr().err
