@@ -26,7 +26,7 @@ from hpsearch.search.isolation import Group, bucket_of, buckets, clear_from, com
 from hpsearch.search.space import parse_space, with_roles, without_roles, write_space
 from hpsearch.stages import search
 from hpsearch.stages.context import Context, Round
-from hpsearch.trial import Status
+from hpsearch.trial import Curves, Status
 from hpsearch.verdict import SearchDocument
 
 KINDS = {
@@ -277,7 +277,9 @@ def compared(context, done):
 
 
 def test_what_counts_for_a_value(context):
-    """Diverged trials as bad as the worst, pruned ones as they were, failed and carried not."""
+    """Diverged trials as bad as the worst, pruned ones as if they had gone on, failed and carried
+    not.
+    """
     ours = context("hidden")
     few = [one(n, 0.5 + n / 20) for n in range(4)]
     others = [one(n, 0.1 + n / 100, (20,)) for n in range(4, 10)]
@@ -292,11 +294,17 @@ def test_what_counts_for_a_value(context):
     pruned = [one(n, 0.7, status=Status.PRUNED) for n in range(10, 12)]
     failed = [one(n, 0.99, status=Status.FAILED) for n in range(12, 20)]
     found = compared(ours, [*few, *others, *pruned, *failed])
-    assert (found["values"][0]["trials"], found["values"][0]["best"]) == (6, 0.7)
+    assert found["values"] == usual["values"], "nobody tells what the pruned would have gained"
+    longer = [replace(r, curves=Curves([1.0] * 2, val_accuracy=[0.1, r.score], val_loss=[1.0] * 2),
+                      best_epoch=2) for r in [*few, *others]]  # fmt: skip
+    found = compared(ours, [*longer, *pruned])
+    assert found["values"][0]["trials"] == 6
+    scores = np.array([r.score for r in few] + [0.14] * 2)  # no better than those that went on
+    assert found["values"][0]["expected"] == pytest.approx(unbiased(scores, 6))
     opened = SearchDocument("coarse", None, 10, space=write_space(search.space_of(ours)),
                             carried=[dict(few[0].hparams)] * 2)  # fmt: skip
-    found = compared(replace(ours, opened=opened), [*few, *others, *pruned])
-    assert [row["trials"] for row in found["values"]] == [4, 6]
+    found = compared(replace(ours, opened=opened), [*few, *others])
+    assert [row["trials"] for row in found["values"]] == [2, 6]
 
 
 def test_too_few_trials_are_said(context):

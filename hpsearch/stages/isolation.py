@@ -18,6 +18,7 @@ from hpsearch.search.isolation import (
 )
 from hpsearch.search.space import Distribution, Space
 from hpsearch.stages.context import Context
+from hpsearch.stages.gathering import comparable
 from hpsearch.stages.standing import error_of
 from hpsearch.trial import Status, TrialResult
 
@@ -30,7 +31,7 @@ def isolated(context: Context, space: Space, done: Sequence[TrialResult]) -> dic
     trials `compared`, and the `message`. Of a range the rows are parts, from `low` to `high`.
 
     Trials carried from the round before count for no value: they were chosen among many. One that
-    diverged counts as bad as the worst, one that was pruned by what it had reached.
+    diverged counts as bad as the worst, one that was pruned as if it had gone on.
     """
     carried = len(context.opened.carried) if context.opened else 0
     counted = [r for r in done if r.id >= carried and r.status is not Status.FAILED]
@@ -45,18 +46,22 @@ def _of_one(
     context: Context, name: str, kind: Distribution, done: Sequence[TrialResult]
 ) -> Row:
     among = buckets(kind, len(done))
+    reached = {each.result.id: each for each in comparable(done) if math.isfinite(each.score)}
     parts: list[list[TrialResult]] = [[] for _ in among]
     for result in done:
-        parts[bucket_of(result.hparams[name], among)].append(result)
-    worst = min((r.score for r in done if _reached(r)), default=-math.inf)
-    best = [max(filter(_reached, part), key=lambda r: r.rank, default=None) for part in parts]
+        if result.id in reached or result.status is not Status.PRUNED:
+            parts[bucket_of(result.hparams[name], among)].append(result)
+    worst = min((each.score for each in reached.values()), default=-math.inf)
+    found = [[reached[r.id] for r in part if r.id in reached] for part in parts]
+    best = [max(each, key=lambda e: e.order).result if each else None for each in found]
     groups = [
         Group(
-            np.array([r.score if _reached(r) else worst for r in part] if top else []),
-            error_of(top.score, context) if top else 0.0,
+            np.array([reached[r.id].score if r.id in reached else worst for r in part]
+                     if top else []),
+            error_of(reached[top.id].score, context) if top else 0.0,
         )
         for part, top in zip(parts, best, strict=True)
-    ]
+    ]  # fmt: skip
     number, places = compare(groups)
     sign = -1 if context.config.search.metric == "val_loss" else 1
     rows = [
@@ -67,12 +72,6 @@ def _of_one(
     if number and context.config.search.sampler == "tpe":
         said += "; only a hint, for tpe favours what did well"
     return {"compared": number, "message": f"{name}: {said}", "values": rows}
-
-
-def _reached(result: TrialResult) -> bool:
-    """Whether a trial counts by its own score."""
-    ended = result.status is Status.DONE or result.status is Status.PRUNED
-    return ended and math.isfinite(result.score)
 
 
 def _named(bucket: Bucket) -> Row:
