@@ -12,11 +12,11 @@ from test_runner import Seen, _one_by_one, contents, runner
 from hpsearch import checkpoint
 from hpsearch.checkpoint import Checkpoints, packed
 from hpsearch.cohort import Task
+from hpsearch.commands.rehearsal import rehearse
 from hpsearch.config.schema import Halving
 from hpsearch.errors import ConfigError, HostError, Stopped
 from hpsearch.executors import Kind
 from hpsearch.nn.net import Net
-from hpsearch.rehearsal import rehearse
 from hpsearch.spec import Budget, Rates
 from hpsearch.stages.halving import Course, Rung, course, rungs
 from hpsearch.training import Watch, train_cohort

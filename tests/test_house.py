@@ -25,13 +25,10 @@ FLOORS = (
     ("cohort", "lockstep", "reading", "prediction"),
     ("recorder", "csvtables", "curves", "checkpoint"),
     ("stages", "training", "store"),
-    ("settings", "portable", "starting", "report", "progress", "options", "dispatch",
-     "predicting", "pausing"),
+    ("settings", "portable", "report", "progress", "dispatch", "pausing"),
     ("runner",),
     ("finishing",),
-    ("session", "rehearsal", "closeup", "replaying", "comparing"),
-    ("showing",),
-    ("afterwards",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )
@@ -72,7 +69,7 @@ def test_imports_point_down(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_are_small_and_say_what_they_are(path):
     text = path.read_text("utf-8")
-    assert text.count("\n") <= 320, "one thing, or two?"
+    assert text.count("\n") <= 300, "one thing, or two?"
     assert ast.get_docstring(ast.parse(text))
 
 

@@ -13,9 +13,9 @@ from test_runner import contents, runner
 from test_search import SPACES
 from test_stages import config, result
 
+from hpsearch.commands.rehearsal import rehearse
 from hpsearch.config.schema import SEARCHABLE
 from hpsearch.errors import ConfigError
-from hpsearch.rehearsal import rehearse
 from hpsearch.search.conditions import applying
 from hpsearch.search.samplers import POINTS, SAMPLERS, Place, halton, sobol, tpe
 from hpsearch.search.samplers.grid import grid

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hpsearch.options import Options
+from hpsearch.commands.options import Options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hpsearch.session import Session
+    from hpsearch.commands.session import Session
     from hpsearch.verdict import Verdict
 
 PIPE_WIDTH = 100  # columns where stdout is no terminal

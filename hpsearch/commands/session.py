@@ -11,6 +11,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from hpsearch.commands.options import Options
 from hpsearch.config.find import find
 from hpsearch.config.load import load
 from hpsearch.config.schema import Config
@@ -22,7 +23,6 @@ from hpsearch.environment import environment, other_kernel
 from hpsearch.errors import Stopped
 from hpsearch.executors import wanted_kind
 from hpsearch.finishing import Finisher
-from hpsearch.options import Options
 from hpsearch.progress import TerminalDisplay
 from hpsearch.store import RunStore, open_run
 from hpsearch.training import Watch

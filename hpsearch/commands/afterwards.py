@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from hpsearch.options import ConfigArgument, Options, command
-from hpsearch.showing import emit, finish, follow, next_words
+from hpsearch.commands.options import ConfigArgument, Options, command
+from hpsearch.commands.showing import emit, finish, follow, next_words, teller
 
 
 @command
 def final(options: Options, config: ConfigArgument = None) -> None:
     """Retrain the winners, choose, read the test set once."""
+    from hpsearch.commands.session import Session
     from hpsearch.report.final import final_view
-    from hpsearch.session import Session
 
     session = Session.of(options, config)
     with session.runner() as runner:
@@ -23,6 +23,31 @@ def final(options: Options, config: ConfigArgument = None) -> None:
     finish(session, document.verdict, next_words(session))
     if refused:
         raise typer.Exit(1)
+
+
+@command
+def train(
+    options: Options,
+    config: ConfigArgument = None,
+    trial: Annotated[
+        str | None, typer.Option(metavar="STAGE/ID", help="A finished trial, say coarse/41.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Instead of the configured number.")
+    ] = None,
+) -> None:
+    """Train one model, watched closely; save its weights."""
+    from hpsearch.commands.closeup import train_one
+    from hpsearch.commands.session import Session
+    from hpsearch.verdict import Verdict
+
+    session = Session.of(options, config)
+    with session.runner() as runner:
+        closeup = train_one(runner, trial=trial, epochs=epochs, say=teller(options))
+    emit(options, closeup.to_json(), closeup.view())
+    verdict = Verdict.FAIL if closeup.diverged else Verdict.PASS
+    following = "report" if session.store.config.exists() else "data"
+    finish(session, verdict, "train" if closeup.diverged else following)
 
 
 @command
@@ -36,7 +61,7 @@ def predict(
     ],
 ) -> None:
     """Classes and probabilities for new rows or images, as CSV."""
-    from hpsearch.predicting import predict as answer
+    from hpsearch.commands.predicting import predict as answer
     from hpsearch.strictjson import dumps
 
     found = answer(model, data, runs_dir=options.runs_dir)
@@ -51,8 +76,8 @@ def replay(
     trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial, say coarse/41.")],
 ) -> None:
     """Train a trial again; verify every number stored of it."""
-    from hpsearch.replaying import replay as train_again
-    from hpsearch.session import Session
+    from hpsearch.commands.replaying import replay as train_again
+    from hpsearch.commands.session import Session
 
     session = Session.of(options, name)
     session.existing()
@@ -71,7 +96,7 @@ def diff(
     b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
 ) -> None:
     """Two runs or two trials side by side: only what differs."""
-    from hpsearch.comparing import compare
+    from hpsearch.commands.comparing import compare
 
     found = compare(a, b, runs_dir=options.runs_dir)
     emit(options, found.to_json(), found.view())

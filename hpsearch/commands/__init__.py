@@ -1,0 +1,1 @@
+"""What each command does, between the words on the command line and the run."""

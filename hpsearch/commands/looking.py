@@ -1,0 +1,79 @@
+"""The commands that read what there is, and the one that begins."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpsearch.commands.options import ConfigArgument, Options, command
+from hpsearch.commands.showing import emit, follow, next_words, show, write_page
+from hpsearch.errors import UsageError
+
+
+@command
+def init(
+    options: Options,
+    directory: Annotated[Path, typer.Argument(metavar="DIR")] = Path(),
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="A CSV file.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its target.")] = None,
+) -> None:
+    """Write a commented hpsearch.yaml to start from."""
+    from hpsearch.commands.starting import write_template
+
+    for name, value in (("--set", options.set_), ("--run", options.run), ("--seed", options.seed)):
+        if value is not None:
+            raise UsageError(f"init: takes no {name}: write it into the file instead")
+    path = write_template(directory, data=data, target=target, force=options.force)
+    emit(options, {"written": str(path)}, f"wrote {path}")
+    follow(options, "hpsearch data" if directory == Path() else f"hpsearch data {path}")
+
+
+@command
+def report(options: Options, config: ConfigArgument = None) -> None:
+    """Show verdicts, ranking, edges, curves; write report.html."""
+    from hpsearch.commands.session import Session
+    from hpsearch.report.terminal import run_json, run_view
+
+    session = Session.of(options, config)
+    store = session.existing()
+    if options.json:
+        emit(options, run_json(store), "")
+    else:
+        show(run_view(store))
+    write_page(session)
+    if not options.json:
+        typer.echo(f"report: {store.report}")
+    follow(options, session.next(next_words(session)))
+
+
+@command
+def status(options: Options, config: ConfigArgument = None) -> None:
+    """The gates of one run."""
+    from hpsearch.commands.session import Session
+    from hpsearch.report.terminal import status_json, status_view
+
+    session = Session.of(options, config)
+    store = session.existing()
+    emit(options, status_json(store), status_view(store))
+    follow(options, session.next(next_words(session)))
+
+
+@command
+def ls(options: Options) -> None:
+    """All runs."""
+    from hpsearch.report.terminal import runs_json, runs_view
+    from hpsearch.store import runs
+
+    found = runs(options.runs_dir)
+    emit(options, runs_json(found), runs_view(found))
+    where = f" --runs-dir {options.runs_dir}" if options.runs_dir != Path("runs") else ""
+    follow(options, (f"hpsearch report {found[-1].name}" if found else "hpsearch run") + where)
+
+
+@command
+def schema(options: Options) -> None:
+    """The JSON Schema of the config, for editors."""
+    from hpsearch.config.template import json_schema
+    from hpsearch.strictjson import dumps
+
+    typer.echo(dumps(json_schema()))
