@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_halving import result as halved
-from test_rounds import context, judged
+from test_rounds import WIDE, context, creeping, judged
 from test_rules_search import lost, trial
 from test_runner import runner
 
 from hpsearch.config.schema import Halving
 from hpsearch.curves import tally
 from hpsearch.search.space import parse_space
-from hpsearch.stages import gates, halving, rounds, search, standing
+from hpsearch.stages import edges, gates, halving, rounds, search, standing
 from hpsearch.stages.context import Round
 from hpsearch.stages.gathering import comparable, inside
 from hpsearch.trial import Status, ranking, standard_error
@@ -169,17 +169,25 @@ def test_losses_are_compared_where_all_were(context):
 
 
 def test_pruned_trials_beyond_a_bound_have_explored_it(context):
-    """Three of them, that would clearly have been worse, or might not."""
+    """Three of them, that would clearly have been worse, or might not: they are close, or one of
+    those that went on gained as much as they would have to.
+    """
     space = {"learning_rate": {"log_uniform": [1e-4, 0.1]}}
     done = [trial(n, 0.9 - n / 20, rate=0.09 * 0.6**n) for n in range(10)]
     done = [replace(r, hparams={"learning_rate": r.number("learning_rate")}) for r in done]
-    top = replace(made_of([0.7, 0.9]), id=9, hparams={"learning_rate": 0.01})
-    for reached, strength in ((0.3, "info"), (0.69, "strong")):
+    for first, second, reached, explored in (
+        ([0.7, 0.9], [0.7, 0.89], 0.3, True),
+        ([0.7, 0.9], [0.7, 0.89], 0.69, False),
+        ([0.5, 0.9], [0.86, 0.88], 0.49, False),
+    ):
+        on = [replace(made_of(curve), id=3 + n, hparams={"learning_rate": 0.01})
+              for n, curve in enumerate((first, second))]  # fmt: skip
         beyond = [replace(made_of([reached], status=PRUNED), id=n,
                           hparams={"learning_rate": 0.2 + n / 10}) for n in range(3)]  # fmt: skip
-        earlier = judged("refine-1", [top, *beyond], following=space, epochs=15)
+        earlier = judged("refine-1", [*on, *beyond], following=space, epochs=15)
         document = search.judge(context("refine-2", rounds=[earlier]), done)
-        assert {e.strength for e in document.edges if e.side == "high"} == {strength}
+        (strength,) = {e.strength for e in document.edges if e.side == "high"}
+        assert (strength == "info") == explored
 
 
 def test_the_words_for_cut_curves_are_not_counted():
@@ -240,6 +248,30 @@ def test_a_carried_trial_counts_as_often_as_it_was_trained(context):
     assert [e.result.stage for e in search.evidence(here, done[1:])] == ["refine-1", "refine-2"]
 
 
+def test_the_stage_named_is_that_of_the_best_trial_which_has_the_hparam(context):
+    done = [replace(trial(0), stage="refine-1", hparams={}), replace(trial(1), stage="refine-2")]
+    assert edges._source(context("refine-2"), "weight_decay", done) == ""
+    assert edges._source(context("refine-1"), "weight_decay", done) == ", of refine-2,"
+
+
+def test_whether_a_round_pointed_on_is_decided_by_what_was_there_then(context):
+    """Nobody of the second round has learnt; one before it had, or one after it."""
+    failed = judged("refine-2", creeping("refine-2"), WIDE, WIDE, Verdict.FAIL, epochs=15)
+    wider = {"learning_rate": {"log_uniform": [1e-3, 10.0]}}
+    failed = replace(failed, document=replace(failed.document, next_space=wider))
+    good = [replace(made_of([0.5, 0.9]), hparams={"learning_rate": 0.1})]
+    before, after = (judged(f"refine-{n}", good, epochs=15) for n in (1, 3))
+    assert rounds.points_on(context(rounds=[failed]), failed)
+    assert not rounds.points_on(context(rounds=[before, failed]), failed)
+    assert rounds.points_on(context(rounds=[failed, after]), failed)
+
+
+def test_a_round_after_one_that_diverged_has_nothing_to_be_compared_with(context):
+    made = [judged("coarse", [lost(0)]), judged("refine-1", [trial(n) for n in range(8)])]
+    name, why = rounds.due(context(rounds=made))
+    assert name == "refine-2" and "no earlier round to compare" in why
+
+
 def test_earlier_trials_that_were_given_up_count_as_their_round_tells(context):
     """What those that went on gained is known, though they lie outside."""
     on = replace(made_of([0.5, 0.9]), stage="refine-1", hparams={"learning_rate": 0.9})
@@ -298,7 +330,7 @@ def test_where_all_diverge_the_rates_go_down(context, swept, diverged, bounds):
     "kind, changes",
     [
         ("{log_uniform: [1, 100]}", {"hparams": {"learning_rate": 2.0, "weight_decay": 1.0}}),
-        ("{log_uniform: [1, 100]}", {"status": PRUNED}),
+        ("{log_uniform: [1, 100]}", {"status": Status.FAILED}),
         ("{choice: [1, 2, 3]}", {}),
         ("{int_uniform: [1, 3]}", {}),
     ],
@@ -306,10 +338,20 @@ def test_where_all_diverge_the_rates_go_down(context, swept, diverged, bounds):
 def test_where_the_rate_is_not_to_blame_or_cannot_go_down_it_fails(context, kind, changes):
     here = context("coarse", f"search.space={{learning_rate: {kind}}}")
     one = replace(lost(0), hparams={"learning_rate": 2.0})
-    document = search.judge(here, [one, replace(one, id=1)] if not changes else
-                            [replace(one, **changes)])  # fmt: skip
-    assert parse_space(document.next_space) == search.space_of(here)
-    assert document.verdict is Verdict.FAIL and not rounds.points_on(here, Round(document, [one]))
+    fails(here, [replace(one, **changes)])
+
+
+def test_where_some_were_given_up_not_every_trial_diverged(context):
+    here = context("coarse", "search.space={learning_rate: {log_uniform: [1, 100]}}")
+    one, two = (replace(lost(n), hparams={"learning_rate": 1.0 + n}) for n in range(2))
+    fails(here, [replace(one, status=PRUNED), two])
+
+
+def fails(context, done):
+    document = search.judge(context, done)
+    assert parse_space(document.next_space) == search.space_of(context)
+    found = Round(document, done)
+    assert document.verdict is Verdict.FAIL and not rounds.points_on(context, found)
 
 
 def test_rates_that_all_diverge_are_searched_below_until_they_do_not(tmp_path):
