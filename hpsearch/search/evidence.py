@@ -25,8 +25,8 @@ Floats = NDArray[np.float64]
 
 
 class Trials(NamedTuple):
-    """The trials that were completed, best first: hparams, scores (N,) of which larger are
-    better, and the standard errors (N,) of these.
+    """The trials that count, best first: hparams, scores (N,) of which larger are better, and the
+    standard errors (N,) of these.
     """
 
     hparams: Sequence[Mapping[str, Any]]
