@@ -203,7 +203,7 @@ class Runner:
             self._derive(self.context(before.document.stage), before.document, before.results)
         context = replace(context, opened=None)
         space = search.space_of(context)
-        settings = search_settings(self.config, name, self.data, list(space))
+        settings = search_settings(self.config, name, self.data, space)
         opened = search.opening(context, settings)
         self._save()
         self.store.checkpoints(name).remove()  # whose stage is gone

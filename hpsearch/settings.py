@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hpsearch import __version__
@@ -11,7 +11,7 @@ from hpsearch.config.schema import Config
 from hpsearch.config.searchable import FAMILIES, reads
 from hpsearch.data import Dataset
 from hpsearch.environment import environment
-from hpsearch.search.space import without_roles, write_space
+from hpsearch.search.space import Space, parse_space, without_roles, write_space
 from hpsearch.stages.context import Stage
 from hpsearch.verdict import SearchDocument
 
@@ -38,20 +38,24 @@ def check_settings(config: Config, stage: Stage, data: Dataset) -> str:
 
 
 def search_settings(
-    config: Config, stage: str, data: Dataset, searched: Sequence[str]
+    config: Config, stage: str, data: Dataset, space: Space
 ) -> dict[str, Any]:
-    """The settings that a search stage's trials depend on besides their own hparams, by key."""
+    """The settings that the trials of a search stage depend on besides their own hparams in this
+    space, by key. What is searched under a condition is set for the other trials.
+    """
+    always = {name for name, kind in space.items() if not kind.when}
     flat = flatten(config.model_dump(mode="json"))
     part = config.search.coarse if stage == "coarse" else config.search.refine
     flat["train.schedule"] = part.schedule or config.train.schedule
-    idle = {*searched, *_unread(config, flat["train.schedule"], searched)}
+    idle = always | _unread(config, flat["train.schedule"], space)
     idle = {f"{section}.{name}" for section in ("model", "train") for name in idle}
     used = {
         key: value for key, value in flat.items()
         if key.startswith(("model.", "train.")) and key not in idle
     }  # fmt: skip
     name = "search.coarse" if stage == "coarse" else "search.refine"
-    seen = _seen(config, data, searched)
+    # where each trial's hparams say how it alters its images, the config does not
+    seen = data.unaltered if "augment" in always else data.fingerprint
     own = {f"{name}.epochs": part.epochs, "seed": config.seed, "data": seen}
     if config.search.sampler == "grid":  # whose points depend on how many there are
         own[f"{name}.trials"] = part.trials
@@ -62,20 +66,11 @@ def search_settings(
             "search.sampler": config.search.sampler}  # fmt: skip
 
 
-def _seen(config: Config, data: Dataset, searched: Sequence[str]) -> str:
-    """The fingerprint of what the trials see: how the config alters images is part of it, unless
-    each of them has an hparam that says so.
-    """
-    kind = config.search.space.get("augment")
-    own = "augment" in searched and not (kind and kind.when)
-    return data.unaltered if own else data.fingerprint
-
-
-def _unread(config: Config, schedule: str, searched: Sequence[str]) -> set[str]:
+def _unread(config: Config, schedule: str, space: Space) -> set[str]:
     """Keys of model and train that no optimizer, schedule, ... of these trials reads."""
     unread, set_ = {"epochs"}, {**vars(config.model), **vars(config.train), "schedule": schedule}
     for kind, table in FAMILIES.items():
-        if kind not in searched:
+        if kind not in space:
             unread |= reads(table) - reads(table, [set_[kind]])
     return unread
 
@@ -112,7 +107,7 @@ def contradictions(
     """What of the config is not what the trials of these stages were made with."""
     changed: dict[str, None] = {}
     for opened in begun:
-        now = search_settings(config, opened.stage, data, list(opened.space))
+        now = search_settings(config, opened.stage, data, parse_space(opened.space))
         changed |= dict.fromkeys(differences(opened.settings, now))
         changed |= dict.fromkeys(space_differences(config, opened))
     return list(changed)

@@ -26,7 +26,7 @@ from hpsearch.lockstep import Lockstep, Scores
 from hpsearch.nn import gradcheck, optimizers
 from hpsearch.nn.net import Tensor
 from hpsearch.recorder import Recorder
-from hpsearch.search.space import write_space
+from hpsearch.search.space import Choice, write_space
 from hpsearch.settings import check_settings, differences, search_settings, space_differences
 from hpsearch.spec import Budget, Rates, View
 from hpsearch.stages import CHECKS, RECIPE, data, sanity, search
@@ -244,6 +244,8 @@ SPACE = "search.space.momentum={uniform: [0.1, 0.9]}"
         ("coarse", [], [], "search.metric=val_loss", True),
         ("coarse", [], [], "train.momentum=0.8", True),
         ("coarse", ["momentum"], [], "train.momentum=0.8", False),
+        ("coarse", ["dropout"], [], "model.dropout=0.2", False),
+        ("coarse", ["dropout where batch"], [], "model.dropout=0.2", True),  # the others have it
         ("coarse", [], [ADAM], "train.momentum=0.8", False),
         ("coarse", ["optimizer"], [ADAM], "train.momentum=0.8", True),
         ("coarse", [], [], "train.beta1=0.8", False),
@@ -271,8 +273,11 @@ SPACE = "search.space.momentum={uniform: [0.1, 0.9]}"
 def test_what_trials_depend_on_counts_and_nothing_else(
     tmp_path, digits, stage, searched, base, change, counts
 ):
+    when = {"normalization": ["batch"]}
+    space = {name.split()[0]: Choice(choice=[0.1], when=when if "where" in name else None)
+             for name in searched}  # fmt: skip
     old, new = (
-        search_settings(config(tmp_path, *given), stage, digits, searched)
+        search_settings(config(tmp_path, *given), stage, digits, space)
         for given in (base, [*base, change])
     )
     assert bool(differences(old, new)) == counts
@@ -296,7 +301,7 @@ def test_a_space_is_compared_with_the_one_its_stage_was_begun_with(tmp_path, cha
 
 def test_the_sampler_is_among_the_settings_of_a_search(tmp_path, digits):
     chosen = config(tmp_path)
-    settings = search_settings(chosen, "coarse", digits, [])
+    settings = search_settings(chosen, "coarse", digits, {})
     assert settings["search.sampler"] == chosen.search.sampler
 
 

@@ -106,7 +106,7 @@ def test_more_trials_keep_the_first_ones(context, digits):
     if few.config.search.sampler != "grid":
         assert second[:25] == first
         return
-    old, new = (search_settings(c.config, "coarse", digits, []) for c in (few, many))
+    old, new = (search_settings(c.config, "coarse", digits, {}) for c in (few, many))
     assert (old["search.coarse.trials"], new["search.coarse.trials"]) == (25, 40)
 
 
