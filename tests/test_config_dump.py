@@ -40,7 +40,7 @@ SPACES = {
     "batch_size": whole.map(lambda b: {"int_log_uniform": b}),
     "hidden": st.lists(
         st.integers(1, 99) | st.lists(st.integers(1, 99), max_size=4), min_size=1
-    ).map(lambda items: {"choice": items}),
+    ).map(lambda items: {"choice": items, "role": "scientific"}),
     "activation": st.just({"choice": ["relu", "tanh"]}),
     "augment": st.lists(
         st.sampled_from(["none", "flip", "shift3", "flip+shift12", {"flip": True, "shift": 2}]),

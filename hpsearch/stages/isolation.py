@@ -99,8 +99,9 @@ def _says(rows: Sequence[Row], *, loss: bool) -> str:
     compared = [row for row in rows if row["behind"] is not None]
     lead = next(row for row in compared if row["standing"] == LEADS)
     others = sorted((row for row in compared if row is not lead), key=lambda row: row["behind"])
-    clear = [row for row in others[1:] if row["standing"] == WORSE]
-    said = [_against(lead, row, loss=loss) for row in (others[0], *clear[:1])]
+    clear = [row for row in others if row["standing"] == WORSE]
+    noise = [others[0]] if others[0] not in clear else []
+    said = [_against(lead, row, loss=loss) for row in (*noise, *clear[:1])]
     further = [f"also {', '.join(map(_name, clear[1:]))}"] if clear[1:] else []
     return "; ".join([*said, *further])
 
