@@ -118,7 +118,7 @@ class Comparison:
             ladder = rungs(halving, given.trials, given.epochs)
             name = f"halved {', '.join(str(rung.epochs) for rung in ladder)}"
             found[name] = self._ours(name, given.trials, halving)
-            name, trials = f"{name}: a third", affordable(halving, given.epochs, whole / PART)
+            name, trials = f"{name} more", affordable(halving, given.epochs, whole / PART)
             found[name] = self._ours(name, trials, halving)
         if find_spec("optuna"):
             found[OPTUNA] = self._optuna(whole)
@@ -166,28 +166,40 @@ def mean(values: Sequence[float]) -> tuple[float, float]:
 
 def best_table(readings: measure.Readings) -> measure.Table:
     """The best accuracies, and what they cost."""
-    rows = []
-    for way, found in readings.items():
-        pairs = list(zip(found, readings[PLAIN], strict=True))
-        above, error = mean([round(each["best"] - other["best"], 9) for each, other in pairs])
-        share, _ = mean([each["trial_epochs"] / other["trial_epochs"] for each, other in pairs])
-        tests = [each["test"] for each in found if "test" in each]
-        rows.append([
-            way, span([each["trials"] for each in found]),
-            short("{:.4f} ± {:.4f}", *mean([each["best"] for each in found])),
-            "" if way == PLAIN else short("{:+.4f} ± {:.4f}", above + 0.0, error),
-            "" if way == PLAIN else "yes" if above >= -error - ROUNDING else "no",
-            short("{:.4f}", mean(tests)[0]) if tests else "",
-            f"{mean([each['trial_epochs'] for each in found])[0]:.0f}", f"{share:.2f}",
-        ])  # fmt: skip
-    columns = ["search", "trials", "best", "above plain", "as good", "test", "epochs", "of plain"]
+    rows = [best_row(way, found, readings[PLAIN]) for way, found in readings.items()]
+    columns = ["search", "trials", "best", "above plain", "means", "paired", "test", "epochs", ""]
     note = (
-        "Means over the seeds, ± their standard errors; above plain: of the differences seed by"
-        " seed; as good: no further below 0 than that. Halved: the trials of plain, the rungs"
-        " after these epochs; a third: as many trials as a third of plain's trial-epochs pay for."
-        " Test: of the best, on the test rows. Epochs: trial-epochs."
+        "Means over the seeds, ± their standard errors. Above plain: seed by seed. Means: no"
+        " further below than the standard error of plain's mean; paired: than that of the"
+        " differences. Halved: the trials of plain, the rungs after these epochs; more: as many"
+        " trials as a third of plain's trial-epochs pay for. Test: of the best, on the test rows."
+        " Epochs: trial-epochs, and how many times plain's."
     )
     return measure.Table("The best validation accuracy", columns, rows, note)
+
+
+def best_row(
+    way: str, found: Sequence[measure.Reading], whole: Sequence[measure.Reading]
+) -> list[str]:
+    """A search beside the `whole`, plain one."""
+    pairs = list(zip(found, whole, strict=True))
+    share, _ = mean([each["trial_epochs"] / other["trial_epochs"] for each, other in pairs])
+    tests = [each["test"] for each in found if "test" in each]
+    return [
+        way, span([each["trials"] for each in found]),
+        short("{:.4f} ± {:.4f}", *mean([each["best"] for each in found])),
+        *(["", "", ""] if way == PLAIN else compared(pairs)),
+        short("{:.4f}", mean(tests)[0]) if tests else "",
+        f"{mean([each['trial_epochs'] for each in found])[0]:.0f}", f"{share:.2f}",
+    ]  # fmt: skip
+
+
+def compared(pairs: Sequence[tuple[measure.Reading, measure.Reading]]) -> list[str]:
+    """By how much the first are above the second, and whether that is within both errors."""
+    above, paired = mean([each["best"] - other["best"] for each, other in pairs])
+    _, means = mean([other["best"] for _, other in pairs])
+    within = ["yes" if above >= -error - ROUNDING else "no" for error in (means, paired)]
+    return [short("{:+.4f} ± {:.4f}", above + ROUNDING, paired), *within]
 
 
 def short(form: str, *numbers: float) -> str:
