@@ -19,10 +19,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from hpsearch.trial import Status, TrialResult
-from hpsearch.verdict import Document
+from hpsearch.verdict import CHECKING, Document
 
 
 class Display(Protocol):
@@ -35,6 +36,9 @@ class Display(Protocol):
     def say(self, text: str) -> None: ...
 
 
+WIDE = 110  # columns from which the speed and the time so far are shown
+
+
 class _Rate(ProgressColumn):
     """Trial-steps per second."""
 
@@ -42,6 +46,20 @@ class _Rate(ProgressColumn):
         return Text(
             f"{(task.finished_speed or task.speed or 0) / 1000:,.1f}k steps/s", style="dim"
         )
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """What fits on one line of a terminal so wide: the note is cut before anything wraps."""
+    whole, time_ = Column(no_wrap=True), Column(no_wrap=True, min_width=7)
+    note = TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, ratio=1))
+    columns = [
+        SpinnerColumn(), TextColumn("[bold]{task.description}", table_column=whole),
+        BarColumn(max(4, width // 8)), note,
+    ]  # fmt: skip
+    if width >= WIDE:
+        columns += [_Rate(table_column=whole), TimeElapsedColumn(table_column=time_)]
+    left = TextColumn("left", table_column=whole)
+    return [*columns, left, TimeRemainingColumn(table_column=time_)]
 
 
 class TerminalDisplay:
@@ -66,11 +84,8 @@ class TerminalDisplay:
         self._trials += trials
         self._close()
         if self._live:
-            self._bar = Progress(
-                SpinnerColumn(), TextColumn("[bold]{task.description}"), BarColumn(None),
-                TextColumn("{task.fields[note]}"), _Rate(), TimeElapsedColumn(),
-                TextColumn("left"), TimeRemainingColumn(), console=self.console, transient=True,
-            )  # fmt: skip
+            columns = _columns(self.console.width)
+            self._bar = Progress(*columns, console=self.console, transient=True)
             self._task = self._bar.add_task(stage, total=steps, note=self._note())
             self._bar.start()
 
@@ -99,7 +114,9 @@ class TerminalDisplay:
         self._close()
         if self._stage == document.stage:
             seconds = time.monotonic() - self._started
-            self.say(f"{document.stage}: {document.verdict}, {self._note()}, {seconds:.1f} s")
+            checks = document.stage in CHECKING
+            said = f"{self._seen.total()} trials" if checks else self._note()
+            self.say(f"{document.stage}: {document.verdict}, {said}, {seconds:.1f} s")
 
     def say(self, text: str) -> None:
         """One line, unless quiet."""

@@ -381,3 +381,18 @@ def test_init_refuses_what_the_next_command_would(tmp_path):
         )
         assert found.exit_code == 2 and said in found.output
     assert not (tmp_path / "hpsearch.yaml").exists()
+
+
+def test_a_bundled_configs_name_means_the_run_but_not_for_another_run(shell):
+    """`digits` is the run once it is there, which is said if it is unlike the bundled config; with
+    --run it is the bundled config, whatever the run of that name was made with.
+    """
+    changed = ("--set", "model.hidden=[7]")
+    assert shell("data", "digits", *changed).exit_code == 0
+    again = shell("data", "digits")
+    assert "digits: taking runs/digits/config.yaml, not the bundled config" in again.stderr
+    other = shell("data", "digits", "--run", "other")
+    assert "taking" not in other.stderr
+    written = Path("runs/other/config.yaml").read_text()
+    assert "hidden: [7]" in Path("runs/digits/config.yaml").read_text()
+    assert "hidden: [7]" not in written and "hidden: [50]" in written

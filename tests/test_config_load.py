@@ -118,6 +118,10 @@ def test_path_then_run_then_bundled(write, tmp_path):
     write("seed: 3", "digits")
     assert taken("a.yaml") == ("a.yaml", "a", "")
     assert taken("digits") == ("runs/digits/config.yaml", "digits", "")
+    other = find("digits", runs_dir=Path("runs"), cwd=tmp_path, fresh=True)
+    assert other.path == bundled()["digits"], "for another run the bundled one"
+    again = find("a.yaml", runs_dir=Path("runs"), cwd=tmp_path, fresh=True)
+    assert again.shown == "a.yaml"
     assert taken("./a.yaml") == ("./a.yaml", "a", "")
     assert taken("spiral") == (str(bundled()["spiral"]), "spiral", "")
     assert taken(None)[2].endswith("taking the bundled config digits")

@@ -111,7 +111,7 @@ def test_what_is_no_model_or_no_data_is_said(folder, tmp_path):
         ("nobody", table, "must be an .npz file or a run"),
         (str(broken), table, "must be a model that hpsearch saved"),
         (str(table), table, "readable .npz"),
-        ("flowers", tmp_path / "gone.csv", "found nothing there"),
+        ("flowers", tmp_path / "gone.csv", "must exist; name a file of rows"),
         ("flowers", broken, "must hold x"),
     ):
         found = shell(folder, model, str(data))

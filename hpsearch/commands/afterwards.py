@@ -66,7 +66,9 @@ def predict(
 
     found = answer(model, data, runs_dir=options.runs_dir)
     typer.echo(dumps(found.to_json()) if options.json else found.to_csv(), nl=options.json)
-    follow(options, "hpsearch ls")
+    where = f" --runs-dir {options.runs_dir}" if options.runs_dir != Path("runs") else ""
+    following = "ls" if Path(model).is_file() else f"report {model}"
+    follow(options, f"hpsearch {following}{where}")
 
 
 @command

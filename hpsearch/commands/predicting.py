@@ -52,6 +52,8 @@ def predict(model: str, data: Path, *, runs_dir: Path) -> Answers:
     `data`. UsageError where there is no such model.
     """
     predictor = Predictor.read(_model(model, runs_dir))
+    if not data.exists():
+        raise UsageError(f"DATA {data}: must exist; name a file of rows, or a folder of images")
     rows = load_unlabelled(data, predictor.features, predictor.image_shape)
     return Answers(predictor.classes, rows, predictor.probabilities(rows.x))
 

@@ -5,14 +5,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
 from hpsearch.commands.options import Options
-from hpsearch.config.find import find
+from hpsearch.config.find import Found, bundled, find
 from hpsearch.config.load import load
 from hpsearch.config.schema import Config
 from hpsearch.config.searchable import augments
@@ -42,9 +42,11 @@ class Session:
     def of(cls, options: Options, argument: str | None) -> "Session":
         """Finds and reads the config; says on stderr which, where none was named."""
         console = Console(stderr=True, highlight=False)
-        found = find(argument, runs_dir=options.runs_dir, cwd=Path.cwd())
-        if found.note and not options.quiet:
-            console.print(found.note, style="dim", markup=False, soft_wrap=True)
+        other = options.run not in (None, argument)
+        found = find(argument, runs_dir=options.runs_dir, cwd=Path.cwd(), fresh=other)
+        note = found.note or _shadows(found)
+        if note and not options.quiet:
+            console.print(note, style="dim", markup=False, soft_wrap=True)
         overrides = [o if isinstance(o, str) else Override(*o) for o in options.overrides]
         config = load(found, overrides)
         store = RunStore(options.runs_dir, config.name)
@@ -133,6 +135,15 @@ class Session:
         if options.runs_dir != Path("runs"):
             words += ["--runs-dir", str(options.runs_dir)]
         return shlex.join(words)
+
+
+def _shadows(found: Found) -> str:
+    """What is said where a run was meant by the name of a bundled config, and is not like it."""
+    ours = bundled().get(found.name)
+    if ours is None or found.path.name != "config.yaml":
+        return ""
+    same = load(found) == load(replace(found, path=ours))
+    return "" if same else f"{found.name}: taking {found.shown}, not the bundled config"
 
 
 @contextmanager

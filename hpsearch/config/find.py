@@ -27,14 +27,18 @@ class Found:
     note: str = ""
 
 
-def find(config: str | None, *, runs_dir: Path, cwd: Path) -> Found:
-    """The file that CONFIG means, by the look-up of the command line.
+def find(
+    config: str | None, *, runs_dir: Path, cwd: Path, fresh: bool = False
+) -> Found:
+    """The file that CONFIG means, by the look-up of the command line: of a run and a bundled
+    config with one name the run, unless it is for a `fresh` one.
 
     ConfigError where there is none; it lists the bundled configs and the runs.
     """
     if config is None:
         return _default(cwd)
-    found = _path(config, cwd) or _run(config, runs_dir, cwd) or _bundled(config, cwd)
+    ours, run = _bundled(config, cwd), _run(config, runs_dir, cwd)
+    found = _path(config, cwd) or ((ours or run) if fresh else (run or ours))
     if found is None:
         raise ConfigError(_not_found(config, runs_dir, cwd))
     return found

@@ -101,11 +101,16 @@ def _from_images(path: Path, width: int, image_shape: ImageShape | None) -> Unla
     x: NDArray[Any] = decode(files)
     if x.shape[3] == 1 and image_shape and image_shape[2] == 3:
         x = np.repeat(x, 3, axis=3)
-    if (image_shape and x.shape[1:] != image_shape) or x[0].size != width:
-        wanted = " x ".join(map(str, image_shape)) if image_shape else f"{width} numbers"
+    if image_shape is None and x[0].size != width:
+        raise DataError(
+            f"{path}: must be a table, for the model was trained on rows of {width} features, got"
+            f" images of {x[0].size} numbers; name a table, or take another model"
+        )
+    if image_shape and x.shape[1:] != image_shape:
+        wanted, got = (" x ".join(map(str, shape)) for shape in (image_shape, x.shape[1:]))
         raise DataError(
             f"{path}: images must be {wanted} (height, width, channels) as those that the model"
-            f" was trained on, got {' x '.join(map(str, x.shape[1:]))}; convert them"
+            f" was trained on, got {got}; convert them"
         )
     names = [str(each.relative_to(path)) if each != path else each.name for each in files]
     return Unlabelled(np.ascontiguousarray(x.reshape(len(x), -1)), names, "image")
