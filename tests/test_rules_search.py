@@ -252,7 +252,7 @@ def test_a_stages_schedule_goes_over_that_of_train(context, stage, changes, sche
 
 NAMES = sorted({
     *ACTIVATIONS, *INITIALIZERS, *OPTIMIZERS, *SCHEDULES, *LOSSES, *NORMALIZATIONS, "none",
-    "zero", "log_prior",
+    "zero", "log_prior", "flip", "shift2",
 })  # fmt: skip
 OFFERED = [
     key for key, section in SEARCHABLE.items()
