@@ -147,7 +147,7 @@ class Invented:
         self.root, (self.config, data) = root, digits(root, trials)
         self.store, self.trials = RunStore(root, self.config.name), trials
         context = Context(self.config, data, "coarse")
-        settings = search_settings(self.config, "coarse", data, list(self.config.search.space))
+        settings = search_settings(self.config, "coarse", data, self.config.search.space)
         self.opened = search.opening(context, settings)
         self.context = replace(context, opened=self.opened)
         self.store.write_config(dump(self.config))

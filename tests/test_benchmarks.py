@@ -9,7 +9,18 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as entry
-from benchmarks import anytime, core, halving, jobs, measure, memory, mixed, search, searches
+from benchmarks import (
+    anytime,
+    core,
+    halving,
+    jobs,
+    measure,
+    memory,
+    mixed,
+    scale,
+    search,
+    searches,
+)
 from hpsearch.config.schema import Halving
 from hpsearch.nn.net import Net
 from hpsearch.stages.halving import Rung
@@ -247,3 +258,12 @@ def test_a_miniature_of_halving(tmp_path, monkeypatch, capsys):
     assert [each[0]["in cohorts"] for each in made["readings"].values()] == [6, 6, 3]
     assert made["readings"]["halved 1"][0]["best"] <= made["readings"]["plain"][0]["best"]
     assert "Optuna is missing" in capsys.readouterr().err
+
+
+def test_a_miniature_of_scale(tmp_path):
+    made = scale.Invented(tmp_path, 60)
+    assert len(made.record(made.plan())) == 2
+    made.finish()
+    document = made.store.search_document("coarse")
+    assert document.completed + document.diverged == document.trials == 60
+    assert 0 < document.diverged < 30
