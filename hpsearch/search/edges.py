@@ -185,5 +185,7 @@ def unlike(places: Floats) -> float:
     if k >= n:
         return 0.0
     best, rest, every = np.sort(places[:k]), np.sort(places[k:]), np.sort(places)
-    below = (np.searchsorted(some, every, side="right") / len(some) for some in (best, rest))
-    return float(np.abs(next(below) - next(below)).max() * math.sqrt(k * (n - k) / n))
+    of_best, of_rest = (
+        np.searchsorted(some, every, side="right") / len(some) for some in (best, rest)
+    )
+    return float(np.abs(of_best - of_rest).max() * math.sqrt(k * (n - k) / n))

@@ -1,5 +1,6 @@
 """The search stages: coarse, then refine as often as its rule asks (CS231n steps 4, 5 and 7)."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +17,9 @@ from hpsearch.stages.drawing import Drawing
 from hpsearch.stages.gathering import Comparable, comparable, gathered, inside
 from hpsearch.stages.isolation import isolated
 from hpsearch.stages.searched import sweep_range
-from hpsearch.stages.standing import accuracy_of, baseline_of
+from hpsearch.stages.standing import accuracy_of, baseline_of, clear_of
 from hpsearch.stages.zooming import zoom
-from hpsearch.trial import Status, TrialResult, ranking, standard_error
+from hpsearch.trial import Status, TrialResult, ranking
 from hpsearch.verdict import SearchDocument, Verdict
 
 CARRIED = 3  # trials of the last round run again, as a control for the change of epochs
@@ -70,9 +71,8 @@ def room(context: Context) -> int | None:
         halving.cost(_part(context, r.document.stage).halving, len(r.results), r.document.epochs)
         for r in context.rounds
     )
-    first = min(part.epochs, part.halving.min_epochs) if part.halving else part.epochs
-    fit = range(max(0, left) // first, 0, -1)
-    return next((n for n in fit if halving.cost(part.halving, n, part.epochs) <= left), 0)
+    numbers = range(1, left + 1)  # a trial costs an epoch at least
+    return bisect_right(numbers, left, key=lambda n: halving.cost(part.halving, n, part.epochs))
 
 
 def plan(context: Context, done: Sequence[TrialResult]) -> list[TrialSpec]:
@@ -218,7 +218,7 @@ def _conclude(
         return Verdict.FAIL, f"none of {len(done)} trials finished: {_lost(context, done)}"
     accuracy = max(result.at_best(accuracy_of(context)) for result in best)
     baseline, rows = baseline_of(context), len(context.data.validation.y)
-    needed = baseline + 3 * standard_error(baseline, rows)
+    needed = clear_of(baseline, context)
     said = (
         f"best {accuracy:.1%} on {rows} validation rows;"
         f" answering without the input gives {baseline:.1%}"
@@ -239,7 +239,7 @@ def _conclude(
 def _hopeless(context: Context) -> str:
     """What to do where not even an accuracy of 100 % would beat the baseline by enough."""
     fix, chance = "more validation rows (data.split.validation)", 1 / context.data.n_classes
-    if chance + 3 * standard_error(chance, len(context.data.validation.y)) < 1:
+    if clear_of(chance, context) < 1:
         fix = f"search.metric: val_balanced_accuracy, or {fix}"
     return f"too close for any trial to beat it by three standard errors; {fix}"
 

@@ -14,6 +14,7 @@ from hpsearch.trial import Status, TrialResult, standard_error
 
 DIRECT = ("sgd", "momentum", "nesterov", "adamw")  # in which rate x decay shrinks the weights
 DECAY_ALONE = 1.0  # rate x decay from which a divergence is put down to the decay
+ERRORS = 3.0  # standard errors by which an accuracy must beat what needs no learning
 CLEARANCE = 0.5  # of the smallest diverging rate: as far as a range may be widened
 
 
@@ -70,9 +71,13 @@ def learnt(context: Context, result: TrialResult) -> bool:
 
 def above_chance(context: Context, best: Sequence[TrialResult]) -> bool:
     """Whether some trial beats what needs no learning by three standard errors."""
-    chance, rows = baseline_of(context), len(context.data.validation.y)
-    needed = chance + 3 * standard_error(chance, rows)
+    needed = clear_of(baseline_of(context), context)
     return any(result.at_best(accuracy_of(context)) > needed for result in best)
+
+
+def clear_of(chance: float, context: Context) -> float:
+    """The accuracy that is above `chance` by three standard errors of the validation rows."""
+    return chance + ERRORS * standard_error(chance, len(context.data.validation.y))
 
 
 def baseline_of(context: Context) -> float:
