@@ -123,8 +123,9 @@ class Runner:
         for name in self.store.search_stages():
             if self._unfinished(self.context(name)):
                 return name, "it was begun and not finished"
-        over = self.allowance.said
-        return (None, over) if over else rounds.due(self.context("refine"))
+        context = self.context("refine")
+        over = self.allowance.said if context.rounds else ""
+        return (None, over) if over else rounds.due(context)
 
     def _unfinished(self, context: Context) -> bool:
         """Whether trials of a stage that has begun, or its verdict, are missing."""

@@ -13,6 +13,7 @@ from hpsearch import dispatch
 from hpsearch.errors import ConfigError
 from hpsearch.stages import gates, rounds, search
 from hpsearch.stages.context import Context, Round
+from hpsearch.stages.halving import cost
 from hpsearch.trial import Curves, Status, standard_error
 from hpsearch.verdict import Edge, SearchDocument, Verdict
 
@@ -242,6 +243,29 @@ def test_when_the_seconds_are_up_what_is_reached_is_judged_and_kept(tmp_path, mo
     more.search("coarse")
     runner(tmp_path / "whole", "search.budget.seconds=1e9").search("coarse")
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+
+
+def test_a_budget_that_is_up_before_anything_is_trained_lets_the_search_begin(
+    tmp_path, monkeypatch
+):
+    ticks = count()
+    monkeypatch.setattr(dispatch, "monotonic", lambda: float(next(ticks)))
+    work = runner(tmp_path, "search.budget.seconds=0.5")
+    _one_by_one(work)
+    assert work.due()[0] == "coarse"
+    document = work.search("coarse")
+    assert len(work.store.results("coarse")) == 1 and document.trials == 9
+    assert work.due() == (None, "the budget is spent (search.budget.seconds)")
+
+
+@pytest.mark.parametrize("halving", ["null", "{eta: 2, min_epochs: 1}", "{eta: 3, min_epochs: 2}"])
+def test_as_many_trials_fit_as_the_budget_pays_for(context, halving):
+    asked = [f"search.coarse={{trials: 40, epochs: 9, halving: {halving}}}"]
+    for limit in (1, 8, 9, 50, 100, 200, 10**9):
+        here = context("coarse", *asked, f"search.budget.trial_epochs={limit}")
+        part = here.config.search.coarse.halving
+        fit = search.room(here)
+        assert cost(part, fit, 9) * (fit > 0) <= limit < cost(part, fit + 1, 9)
 
 
 # --- limits
