@@ -16,6 +16,8 @@ from hpsearch.config.written import Override
 from hpsearch.errors import ConfigError, HostError
 from hpsearch.search.space import LogUniform
 
+BUNDLED = ["cifar10", "cifar10-best", "csv", "digits", "lecture", "spiral"]
+
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
@@ -140,7 +142,7 @@ def test_what_cannot_be_found_lists_what_can(config, write, tmp_path):
     with pytest.raises(ConfigError) as caught:
         find(config, runs_dir=Path("runs"), cwd=tmp_path)
     message = str(caught.value)
-    assert "bundled configs: cifar10, csv, digits, lecture, spiral; runs in runs: mine" in message
+    assert f"bundled configs: {', '.join(bundled())}; runs in runs: mine" in message
     assert message.isprintable()
     meant = {"spirl": "spiral", "mynet.yaml": "mynet2.yaml"}.get(config)
     assert ("did you mean" in message) == bool(meant)
@@ -155,14 +157,14 @@ def test_a_file_that_cannot_be_read_is_the_machines_fault(tmp_path):
 # Bundled configs, the template and the editor's schema
 
 
-@pytest.mark.parametrize("name", ["cifar10", "csv", "digits", "lecture", "spiral"])
+@pytest.mark.parametrize("name", BUNDLED)
 def test_every_bundled_config_loads_and_says_what_for(name):
-    assert set(bundled()) == {"cifar10", "csv", "digits", "lecture", "spiral"}
+    assert sorted(bundled()) == BUNDLED
     text = bundled()[name].read_text()
     assert re.match(r"# [A-Z].{20,}; .+\.\n", text)
     config = load(find(name, runs_dir=Path("runs"), cwd=Path.cwd()))
     assert config.name == name
-    assert set(config.search.space) == {"learning_rate", "weight_decay"}
+    assert {"learning_rate", "weight_decay"} <= set(config.search.space)
 
 
 def test_the_lectures_search():
