@@ -10,7 +10,7 @@ from test_stages import config, result
 from hpsearch.stages import edges, search, standing
 from hpsearch.stages.context import Context, Round
 from hpsearch.stages.counting import best_of_n
-from hpsearch.stages.gathering import comparable
+from hpsearch.stages.gathering import comparable, tried
 from hpsearch.trial import Curves, Status
 from hpsearch.verdict import CheckDocument, SearchDocument, Verdict
 
@@ -173,7 +173,7 @@ def test_a_loss_that_fell_in_nobody_ranks_nobody(context):
 
 
 def counted(done):
-    return best_of_n(search.ranking(done), comparable(done))
+    return best_of_n(search.ranking(done), tried(done))
 
 
 def test_best_of_n_is_in_the_metrics_own_unit():
@@ -193,6 +193,16 @@ def test_best_of_n_is_in_the_metrics_own_unit():
     assert counted([]) == {} and counted(done[:1])["meter"] == ""
     flat = counted([result(n, 0.5) for n in range(10)])
     assert flat["meter"] == "10 more trials buy less than 0.1 points"
+
+
+def test_of_ten_more_trials_as_many_diverge_as_before():
+    done = [result(n, 0.5 + 0.01 * n) for n in range(10)]
+    worst = [result(n, 0.5) for n in range(10, 20)]
+    lost = [replace(r, status=Status.DIVERGED, best_epoch=None) for r in worst]
+    bought = counted(done + lost)
+    assert bought["meter"] == counted(done + worst)["meter"] != counted(done)["meter"]
+    assert bought["n"] == [1, 2, 4, 8, 10]
+    assert counted(lost) == {}
 
 
 def test_documents_of_before_are_read_and_those_of_now_come_back(context):

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.search.best_of_n import Meter, meter, plug_in, unbiased
-from hpsearch.stages.gathering import Comparable
 from hpsearch.trial import TrialResult
 
 
-def best_of_n(best: Sequence[TrialResult], tried: Sequence[Comparable]) -> dict[str, Any]:
+def best_of_n(best: Sequence[TrialResult], tried: NDArray[np.float64]) -> dict[str, Any]:
     """The expected best of n completed trials for n = 1, 2, 4, ... and all of them, by both
-    estimators, in the metric's own unit; and in words what more would buy, as told by all
-    that were `tried`: those that halving let go on are no random ones. Empty without completed
-    trials.
+    estimators, in the metric's own unit; and in words what more would buy, as told by the scores
+    (N,) of all that were `tried`: those that halving let go on, and those that did not diverge,
+    are no random ones. Empty without completed trials.
     """
     if not best:
         return {}
@@ -24,7 +24,7 @@ def best_of_n(best: Sequence[TrialResult], tried: Sequence[Comparable]) -> dict[
         "n": numbers,
         "plug_in": [sign * plug_in(scores, n) for n in numbers],
         "unbiased": [sign * unbiased(scores, n) for n in numbers],
-        "meter": _said(meter(np.array([each.score for each in tried])), loss=_loss(best)),
+        "meter": _said(meter(tried), loss=_loss(best)),
     }
 
 

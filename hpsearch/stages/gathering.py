@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpsearch.search.conditions import applying
 from hpsearch.search.importance import key_of
@@ -51,6 +52,15 @@ def comparable(results: Iterable[TrialResult], curve: str = "") -> list[Comparab
             here = [r for r in pruned if r.epochs == rung]
             found += [Comparable(r, min(_reached(r, curve) + gain, worst), spread) for r in here]
     return sorted(found, key=lambda each: each.order, reverse=True)
+
+
+def tried(results: Sequence[TrialResult], curve: str = "") -> NDArray[np.float64]:
+    """The scores (N,) of all trials of one stage that tell what drawing one more would bring:
+    those that are comparable, best first, and those that diverged, as bad as the worst of them.
+    """
+    scores = [each.score for each in comparable(results, curve)]
+    lost = sum(result.status is Status.DIVERGED for result in results)
+    return np.array(scores + lost * scores[-1:])
 
 
 def _rms(values: Sequence[float]) -> float:

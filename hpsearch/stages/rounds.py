@@ -13,7 +13,7 @@ from hpsearch.errors import GateError
 from hpsearch.search.best_of_n import unbiased
 from hpsearch.search.space import Choice, parse_space, write_space
 from hpsearch.stages.context import Context, Round
-from hpsearch.stages.gathering import comparable
+from hpsearch.stages.gathering import tried
 from hpsearch.stages.search import REFINE, evidence, room, space_of
 from hpsearch.stages.standing import accuracy_of, standing
 from hpsearch.strictjson import plain
@@ -186,10 +186,8 @@ def _accuracies(context: Context, round_: Round) -> NDArray[np.float64]:
 
 
 def _bought(context: Context, round_: Round) -> float:
-    """By how much the best of all trials is above the expected best of half of them; the pruned
-    count as if they had gone on: those that did are no random ones.
-    """
-    scores = np.array([e.score for e in comparable(round_.results, accuracy_of(context))])
+    """By how much the best of all trials is above the expected best of half of them."""
+    scores = tried(round_.results, accuracy_of(context))
     few = len(scores) < FEWEST
     return 0.0 if few else float(scores.max()) - unbiased(scores, len(scores) // 2)
 

@@ -14,7 +14,7 @@ from hpsearch.stages import halving
 from hpsearch.stages.context import Context, Stage
 from hpsearch.stages.counting import best_of_n
 from hpsearch.stages.drawing import Drawing
-from hpsearch.stages.gathering import Comparable, comparable, gathered, inside
+from hpsearch.stages.gathering import Comparable, gathered, inside, tried
 from hpsearch.stages.isolation import isolated
 from hpsearch.stages.searched import sweep_range
 from hpsearch.stages.standing import accuracy_of, baseline_of, clear_of
@@ -196,7 +196,7 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
         metric=search.metric, epochs=epochs, baseline=baseline_of(context),
         settings=context.opened.settings if context.opened else {},
         carried=context.opened.carried if context.opened else (), verdicts=tally(done),
-        importance=zoomed.importance, best_of_n=best_of_n(best, comparable(done)),
+        importance=zoomed.importance, best_of_n=best_of_n(best, tried(done)),
         isolated=isolated(context, space, done),
     )  # fmt: skip
 
