@@ -16,7 +16,6 @@ from hpsearch.verdict import CheckDocument, SearchDocument, Verdict
 
 SPACE = "search.space={learning_rate: {log_uniform: [1e-4, 1e-1]}, %s}"
 DECAY = "weight_decay: {log_uniform: [1e-4, 1]}"
-DROPOUT = "dropout: {uniform: [0, 0.5]}"
 
 
 @pytest.fixture
@@ -89,12 +88,18 @@ def test_both_sides_of_one_range_and_two_hparams_may_be_widened(context):
     assert document.next_space["weight_decay"]["log_uniform"][0] < 1e-4
 
 
-def test_where_a_range_can_go_no_further_it_is_said(context):
+@pytest.mark.parametrize("low, strengths", [(0, ("info",)), (0.05, ("warn", "strong"))])
+def test_no_optimum_lies_beyond_what_a_key_may_be(context, low, strengths):
     done = trials(lambda u, v: 0.9 - 0.3 * (v + 0.3) ** 2, other="dropout")
-    document = search.COARSE.judge(context("coarse", DROPOUT), done)
-    assert found_edges(document)["dropout", "low"] in ("warn", "strong")
+    done = [replace(r, hparams=r.hparams | {"dropout": max(low, r.hparams["dropout"])})
+            for r in done]  # fmt: skip
+    document = search.COARSE.judge(
+        context("coarse", f"dropout: {{uniform: [{low}, 0.5]}}"), done
+    )
+    edge = next(edge for edge in document.edges if edge.hparam == "dropout")
+    assert (edge.side, edge.strength in strengths) == ("low", True)
+    assert ("no dropout lies beyond" in edge.message) == (low == 0)
     assert document.next_space["dropout"]["uniform"][0] == 0
-    assert "can go no further low" in document.reasons["dropout"]
 
 
 def test_the_range_ends_where_training_diverges(context):

@@ -6,7 +6,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from hpsearch.config.schema import SEARCHABLE
+from hpsearch.config.schema import SEARCHABLE, Config
+from hpsearch.config.searchable import values_of
 
 
 class Limits(NamedTuple):
@@ -43,6 +44,14 @@ def limits(key: str) -> Limits:
         for word, change in _LIMITS.items():
             if (value := getattr(rule, word, None)) is not None:
                 found = found._replace(**change(value))
+    return found
+
+
+def limits_in(config: Config, key: str) -> Limits:
+    """The limits of a key in this config, where batch normalization needs two rows."""
+    found = limits(key)
+    if key == "batch_size" and "batch" in values_of(config, "normalization"):
+        return found._replace(low=2)
     return found
 
 

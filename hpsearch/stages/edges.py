@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hpsearch.config.limits import limits_in
 from hpsearch.search.edges import Side, Signals, Strength
 from hpsearch.search.evidence import Evidence, evidence
 from hpsearch.search.space import Choice, Distribution, Range, Space
@@ -126,6 +127,8 @@ def _meaning(
     low, high = kind.bounds
     if said == "info":
         return "info", _idle(about)
+    if _at_limit(context, name, kind, side):
+        return "info", f"no {name} lies beyond"
     if name == "weight_decay" and side == "low" and low <= PRACTICALLY_ZERO:
         return "info", "so little is practically none: no need to search lower"
     if not stand.by_loss and _explored_beyond(context, name, kind, side, stand.results[0]):
@@ -139,6 +142,13 @@ def _meaning(
             " smaller initialisation or a warm-up would let it rise"
         )
     return said, "the optimum may lie beyond"
+
+
+def _at_limit(context: Context, name: str, kind: Range, side: Side) -> bool:
+    """Whether the range reaches as far as the key admits on this side."""
+    low, high = kind.bounds
+    limits = limits_in(context.config, name)
+    return low <= limits.low if side == "low" else high >= limits.high
 
 
 def _idle(about: Evidence) -> str:

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from hpsearch.config.limits import Limits, limits
-from hpsearch.config.searchable import values_of
+from hpsearch.config.limits import limits_in
 from hpsearch.search.edges import Side
 from hpsearch.search.evidence import Evidence
 from hpsearch.search.importance import key_of
@@ -138,7 +137,7 @@ def _wider(
     """
     try:
         bound = old.bounds[0] if side == "low" else old.bounds[1]
-        cap = _limits(context, name).confine(beyond(old, side), bound)
+        cap = limits_in(context.config, name).confine(beyond(old, side), bound)
         if side == "high" and limit is not None:
             cap = min(cap, limit)
         wider = widen(following, old, side, limit=cap)
@@ -147,14 +146,6 @@ def _wider(
     except (ValidationError, ValueError, OverflowError):
         return None
     return wider
-
-
-def _limits(context: Context, name: str) -> Limits:
-    """What the key may be; batch normalization needs two rows."""
-    found = limits(name)
-    if name == "batch_size" and "batch" in values_of(context.config, "normalization"):
-        return found._replace(low=2)
-    return found
 
 
 def _too_large(context: Context, done: Sequence[TrialResult]) -> list[Any]:
