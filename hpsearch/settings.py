@@ -94,11 +94,10 @@ def space_differences(config: Config, opened: SearchDocument) -> list[str]:
         return []
     began, now = (without_roles(s) for s in (opened.space, write_space(config.search.space)))
     written = {"learning_rate": began.get("learning_rate"), **now}
-    names = {f"search.space.{name}": name for name in {*began, *written}}
-    return differences(
-        {key: began.get(name) for key, name in names.items()},
-        {key: written.get(name) for key, name in names.items()},
-    )
+    return differences(*(
+        {f"search.space.{name}": kind for name, kind in space.items() if kind}
+        for space in (began, written)
+    ))  # fmt: skip
 
 
 def contradictions(

@@ -157,8 +157,8 @@ def _winner(
     reason = f"{_name(chosen)} has the best mean"
     if chosen is not best:
         reason = (
-            f"{_name(chosen)} {_simpler(chosen, best)} than {_name(best)}, whose mean is better"
-            f" by less than one standard error ({error:.4f})"
+            f"{_name(chosen)} {_simpler(chosen, best)} than {_name(best)}, whose mean is not"
+            f" better by more than one standard error ({error:.4f})"
         )
     return judged.index(chosen), reason
 
