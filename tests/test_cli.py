@@ -150,6 +150,15 @@ def test_refine_without_coarse_searches_the_configs_space_and_says_so(shell, sma
     assert again["stage"] is None and "rounds" in again["message"]
 
 
+@pytest.mark.parametrize("kind, goes_on", [("log_uniform", True), ("choice", False)])
+def test_a_failed_search_that_points_on_asks_for_no_mending(shell, small, kind, goes_on):
+    space = f"search.space={{learning_rate: {{{kind}: [1e20, 1e30]}}}}"
+    result = shell("search", small, "--set", space)
+    assert result.exit_code == 1
+    assert ("after mending" in result.stderr) != goes_on
+    assert ("--stage refine" in result.stderr) == goes_on
+
+
 def test_train_watches_the_configured_model_and_a_trial(shell, small):
     result = shell("train", small, "--epochs", "3")
     assert result.exit_code == 0 and result.stderr.count("\n    ") >= 3

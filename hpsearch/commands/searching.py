@@ -47,8 +47,10 @@ def search(
             follow(options, session.next(f"search --stage {name.split('-')[0]}"))
             return
         document = runner.search(name)
+        goes_on = not runner.closed(document)
     emit(options, document.to_json(), document_view(document, session.store))
-    finish(session, document.verdict, document.next_command.removeprefix("hpsearch "))
+    then = document.next_command.removeprefix("hpsearch ")
+    finish(session, document.verdict, then, goes_on=goes_on)
 
 
 @command

@@ -49,11 +49,15 @@ def passed(options: Options, verdict: "Verdict | None") -> bool:
 
 
 def finish(
-    session: "Session", verdict: "Verdict | None", then: str, *, last: str | None = None
-) -> None:
-    """The next command, a `last` line on stdout, and exit 1 if the gate is closed."""
+    session: "Session", verdict: "Verdict | None", then: str, *,
+    last: str | None = None, goes_on: bool = False,
+) -> None:  # fmt: skip
+    """The next command, a `last` line on stdout, and exit 1 if the gate is closed. Where a failed
+    search `goes_on` elsewhere, the next command needs nothing mended.
+    """
     open_ = passed(session.options, verdict)
-    follow(session.options, session.next(then) + ("" if open_ else "   (after mending the above)"))
+    mending = "" if open_ or goes_on else "   (after mending the above)"
+    follow(session.options, session.next(then) + mending)
     if last:
         typer.echo(last)
     if not open_:
