@@ -47,16 +47,16 @@ class Finisher(Runner):
         self.verify()
         context, known = self.context(final.NAME), self.store.final_document()
         wanted = final.opening(context, known, self._taken(known))
-        if known and known.verdict:
-            if known.plan == wanted.plan:
-                self.view.say("final: is done, and what it says is locked")
-                self._restore(known)
-                return known
-            if not self.force and known.test:
+        if known and known.plan != wanted.plan:
+            wanted = replace(wanted, earlier=_tested(known))
+            if wanted.earlier and not self.force:
                 self.refused = True
                 self.view.say(LOCKED)
                 return known
-            wanted = replace(wanted, earlier=_evaluated(known))
+        elif known and known.verdict:
+            self.view.say("final: is done, and what it says is locked")
+            self._restore(known)
+            return known
         self._save()
         self.store.write_document(wanted)
         return self._conclude(context, wanted)
@@ -198,7 +198,7 @@ def _nets(number: int) -> str:
     return f"{final.NAME}/nets/{number:05d}"
 
 
-def _evaluated(known: FinalDocument) -> list[Mapping[str, Any]]:
-    """The choices evaluated so far, the known document's with them."""
+def _tested(known: FinalDocument) -> list[Mapping[str, Any]]:
+    """The choices for which the test set has been read, the known document's with them."""
     choice = {"plan": known.plan, "chosen": known.chosen, "test": known.test}
     return [*known.earlier, *([choice] if known.test else [])]

@@ -140,6 +140,18 @@ def test_a_second_call_reads_nothing_and_another_choice_is_refused_unless_forced
     assert kept.final().to_json() == forced.to_json() and not kept.refused
 
 
+def test_a_forced_choice_that_is_interrupted_leaves_the_lock_closed(root):
+    tested = finisher(root).final().test
+    forced = finisher(root, "final={top: 2, seeds: 4}", force=True)
+    forced.view = Halting(forced.watch, 1)
+    with pytest.raises(Stopped):
+        forced.final()
+    other = finisher(root, "final={top: 2, seeds: 1}")
+    assert other.final().test is None and other.refused
+    taken_up = finisher(root, "final={top: 2, seeds: 4}").final()
+    assert [each["test"] for each in taken_up.earlier] == [tested] and taken_up.test
+
+
 def test_a_lost_model_is_saved_again(root):
     finisher(root).final()
     path = root / "digits/models/best.npz"
