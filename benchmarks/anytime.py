@@ -65,15 +65,6 @@ def until(accuracy: float, trials: Sequence[Trained], order: Iterable[Leg]) -> f
     return math.inf
 
 
-def first(trials: Iterable[Trained], limit: float) -> Iterator[Trained]:
-    """What is trained of them, one after another, in at most so many trial-epochs."""
-    for trial in trials:
-        epochs = min(trial.epochs, int(limit))
-        if epochs:
-            yield Trained(epochs, trial.accuracy[:epochs])
-        limit -= epochs
-
-
 def total(trials: Iterable[Trained]) -> int:
     """Trial-epochs."""
     return sum(trial.epochs for trial in trials)

@@ -24,7 +24,6 @@ from benchmarks.anytime import (
     Leg,
     Trained,
     best,
-    first,
     in_cohorts,
     legs,
     one_by_one,
@@ -121,7 +120,7 @@ class Comparison:
             name, trials = f"{name} more", affordable(halving, given.epochs, whole / PART)
             found[name] = self._ours(name, trials, halving)
         if find_spec("optuna"):
-            found[OPTUNA] = self._optuna(whole)
+            found[OPTUNA] = self._optuna(whole // PART)
         return found
 
     def _ours(self, way: str, trials: int, halving: Halving | None = None) -> measure.Reading:
@@ -142,13 +141,11 @@ class Comparison:
         given = self.given
         work = {
             "dataset": given.dataset, "path": str(given.data), "trials": given.trials,
-            "epochs": given.epochs, "seed": self.seed, "eta": given.eta,
-            "least": budget // PART, "budget": budget, "accuracy": given.accuracy,
+            "epochs": given.epochs, "seed": self.seed, "eta": given.eta, "budget": budget,
         }  # fmt: skip
         found = by_optuna(work, self._path(OPTUNA).with_suffix(".json"))
         order = one_by_one([Leg(range(len(found)), 0, given.epochs)])
-        third = self._reading(list(first(found, budget // PART)))
-        return third | {ALONE: until(given.accuracy, found, order)}
+        return self._reading(found) | {ALONE: until(given.accuracy, found, order)}
 
     def _reading(self, found: Sequence[Trained]) -> measure.Reading:
         return {"best": best(found), "trials": len(found), "trial_epochs": total(found)}

@@ -1,9 +1,8 @@
 """A peer: Optuna's TPE sampler and Hyperband pruner on hpsearch's trainer; prints one JSON line.
 
 Run as `python -m benchmarks.peer_optuna WORK`, WORK being JSON. One trial after another, each a
-cohort of its own, told to Optuna and perhaps pruned after every epoch; all settings but those of
-Hyperband's rungs are Optuna's defaults. It ends when `least` trial-epochs are spent and
-`accuracy` has been seen, or when `budget` trial-epochs are.
+cohort of its own, told to Optuna and perhaps pruned after every epoch, until `budget` trial-epochs
+are spent; all settings but those of Hyperband's rungs are Optuna's defaults.
 """
 
 from benchmarks import measure  # first: it sets the threads  # isort: skip  # noqa: F401
@@ -17,7 +16,7 @@ from typing import Any
 import optuna
 
 from benchmarks import halving, searches
-from benchmarks.anytime import Trained
+from benchmarks.anytime import Trained, total
 from hpsearch.cohort import Task
 from hpsearch.config.schema import Config
 from hpsearch.recorder import Recorder
@@ -62,9 +61,8 @@ class Objective:
 
     @property
     def is_over(self) -> bool:
-        spent = sum(trial.epochs for trial in self.trained)
-        reached = any(a >= self.work["accuracy"] for t in self.trained for a in t.accuracy)
-        return spent >= self.work["least" if reached else "budget"]
+        """Whether the budget is spent."""
+        return total(self.trained) >= self.work["budget"]
 
 
 def main(work: dict[str, Any]) -> list[Trained]:

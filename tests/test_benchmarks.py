@@ -226,13 +226,10 @@ def test_cohorts_of_a_leg_are_those_that_are_trained():
     assert (last, cohorts[-1].start, cohorts[-1].stop) == ([2, 4], 1, 3)
 
 
-def test_what_fits_into_so_many_trial_epochs():
-    trials = _trained([0.1, 0.2], [0.3], ended=(1,))
-    for limit, best in enumerate((0.1, 0.2, 0.3, 0.3, 0.3), start=1):
-        fit = list(anytime.first(trials, limit))
-        assert anytime.total(fit) == min(limit, 4) and anytime.best(fit) == best
+def test_as_many_trials_are_halved_as_fit():
     three = Halving(eta=3, min_epochs=1)
     assert halving.affordable(three, 9, 63) == 27 and halving.affordable(three, 9, 62) == 26
+    assert halving.affordable(three, 9, 0.5) == 1
 
 
 def test_halving_is_as_good_within_a_standard_error():
