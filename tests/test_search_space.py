@@ -207,6 +207,11 @@ def test_a_condition_that_may_hold_is_taken(space, tmp_path):
     assert any(kind.when for kind in taken.values())
 
 
+def test_a_condition_that_is_null_is_none(tmp_path):
+    space = "{learning_rate: {log_uniform: [1e-3, 1], when: null}}"
+    assert config(tmp_path, f"search.space={space}").search.space["learning_rate"].when is None
+
+
 # --- momenta
 
 

@@ -53,7 +53,7 @@ def space_faults(space: Any) -> Iterator[Fault]:
             yield Fault((*_SPACE, key))
         elif _is_distribution(written):
             yield from _refused(key, written)
-            yield from _refused_conditions(key, written.get("when", {}))
+            yield from _refused_conditions(key, written.get("when") or {})
 
 
 def condition_faults(config: Config) -> Iterator[Fault]:
