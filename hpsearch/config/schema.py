@@ -214,7 +214,7 @@ class Final(Section):
     """The winners, trained again."""
 
     top: Count = key(5, "how many winners to retrain")
-    seeds: Count = key(3, "fresh seeds for each")
+    seeds: Annotated[int, Field(ge=1, le=1000)] = key(3, "fresh seeds for each")
 
 
 SEARCHABLE: dict[str, type[Model] | type[Train] | type[Data]] = {
