@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.search.space import Value
+from hpsearch.search.space import Value, hparams_of
 from hpsearch.strictjson import dumps
 
 METRICS = ("val_accuracy", "val_loss", "val_balanced_accuracy")
@@ -177,7 +177,7 @@ class TrialResult:
         best = record["best_epoch"]
         if best is not None and not 1 <= best <= len(curves.train_loss):
             raise ValueError(f"best_epoch {best} is beyond the curves")
-        given |= {"hparams": {k: _hashable(v) for k, v in record["hparams"].items()}}
+        given |= {"hparams": hparams_of(record["hparams"])}
         return cls(**given)
 
 
@@ -222,7 +222,3 @@ def standard_error(accuracy: float, rows: int) -> float:
     """
     p = (accuracy * rows + 1) / (rows + 2)
     return math.sqrt(p * (1 - p) / rows)
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

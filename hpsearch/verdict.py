@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
+from hpsearch.search.space import hparams_of
 from hpsearch.strictjson import plain
 
 CHECKING = ("data", "sanity", "overfit", "sweep")  # the checking stages, in order
@@ -153,6 +154,7 @@ class SearchDocument:
         edges = tuple(Edge.from_json(edge) for edge in record["edges"])
         known = {f.name for f in fields(cls)}
         given = {key: value for key, value in record.items() if key in known}
+        given["carried"] = [hparams_of(each) for each in record.get("carried", ())]
         return cls(**{**given, "verdict": verdict, "edges": edges})
 
 

@@ -89,6 +89,20 @@ def test_a_trial_carried_over_counts_once_as_the_better_of_the_two(searched):
         assert kept.rank[:2] == max(first.rank[:2], again.rank[:2])
 
 
+def test_the_candidates_are_the_same_where_a_search_was_interrupted(tmp_path):
+    root, listed = tmp_path / "runs", "{learning_rate: {log_uniform: [0.01, 1]}, hidden: {choice: "
+    few = (f"search.space={listed}[[8], [8, 8]]}}}}", "final={top: 100, seeds: 1}")
+    work = finisher(root, *few)
+    work.search("coarse")
+    work.search("refine-1")
+    found = [result.hparams for _, result in final.candidates(work.context("final"))]
+    work.store.trial_path("refine-1", 0).unlink()
+    resumed = finisher(root, *few)
+    resumed.search("refine-1")
+    again = final.candidates(resumed.context("final"))
+    assert [result.hparams for _, result in again] == found
+
+
 def test_a_pruned_trial_is_no_candidate(searched):
     context = finisher(searched, "final={top: 100, seeds: 1}").context("final")
     best = final.candidates(context)[0][1].hparams

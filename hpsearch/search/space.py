@@ -23,7 +23,8 @@ from hpsearch.strictjson import plain
 
 __all__ = [
     "KINDS", "RANGES", "Choice", "Distribution", "LogUniform", "Range", "Space", "Value", "ZeroOr",
-    "ZeroOrLogUniform", "kind_named", "parse_space", "with_roles", "without_roles", "write_space",
+    "ZeroOrLogUniform", "hparams_of", "kind_named", "parse_space", "with_roles", "without_roles",
+    "write_space",
 ]  # fmt: skip
 
 RANGES: tuple[type[Bounded], ...] = (
@@ -34,6 +35,11 @@ KINDS = {kind.name(): kind for kind in _ALL}
 Range = (
     Uniform | LogUniform | IntUniform | IntLogUniform | ZeroOrLogUniform | OneMinusLogUniform
 )
+
+
+def hparams_of(record: Mapping[str, Any]) -> dict[str, Value]:
+    """A trial's hparams as JSON has them; its lists are tuples, and so equal what was drawn."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
 
 
 def kind_named(written: Any) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpsearch.errors import GateError
+from hpsearch.search.space import hparams_of
 from hpsearch.spec import TrialSpec
 from hpsearch.stages.context import Context, Round, net_of, seed
 from hpsearch.stages.search import spec_of as search_spec
@@ -82,17 +83,13 @@ def _repeats(candidate: Candidate) -> range:
 def spec_of(context: Context, candidate: Candidate, repeat: int) -> TrialSpec:
     """A candidate as it was searched, but for its seed and the order of the rows."""
     searched = replace(context, stage=candidate["stage"])
-    hparams = {name: _value(value) for name, value in candidate["hparams"].items()}
-    spec, number = search_spec(searched, candidate["trial"], hparams), candidate["ids"][repeat]
+    hparams, number = hparams_of(candidate["hparams"]), candidate["ids"][repeat]
+    spec = search_spec(searched, candidate["trial"], hparams)
     run = context.config.seed
     return replace(
         spec, stage=NAME, id=number, seed=seed(run, NAME, number),
         order_seed=seed(run, f"{NAME}/order", repeat), keep=True,
     )  # fmt: skip
-
-
-def _value(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def retrained(document: FinalDocument, trial: int) -> tuple[Candidate, int] | None:
