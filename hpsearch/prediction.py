@@ -102,12 +102,27 @@ class Predictor:
     def _of(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         shift, factor, rotation = arrays["shift"], arrays["factor"], arrays.get("rotation")
         shape = tuple(int(n) for n in arrays.get("image_shape", np.array(SHAPE)))
-        return cls(
+        found = cls(
             [_member(arrays, f"_{n}" if n else "") for n in range(int(arrays.get("members", 1)))],
             Preprocess("", "", shift, factor, "none" if rotation is None else "pca", rotation),
             tuple(map(str, arrays["classes"])), tuple(map(str, arrays["features"])),
             (shape[0], shape[1], shape[2]) if any(shape) else None,
         )  # fmt: skip
+        found._check()
+        return found
+
+    def _check(self) -> None:
+        """ValueError where the nets and what is around them are not of one size."""
+        if not self.members:
+            raise ValueError("no net")
+        inputs, classes = len(self.features), len(self.classes)
+        ends = {(member.net.sizes[0], member.net.sizes[-1]) for member in self.members}
+        if ends != {(inputs, classes)}:
+            said = f"{inputs} inputs and {classes} classes"
+            raise ValueError(f"{said} for nets from and to {sorted(ends)}")
+        for array in (self.preprocess.shift, self.preprocess.factor):
+            if array.shape not in ((), (inputs,)):
+                raise ValueError(f"a shift or factor of shape {array.shape} for {inputs} inputs")
 
 
 def _arrays(member: Member, ending: str) -> dict[str, Any]:
@@ -148,8 +163,9 @@ def _answers(
 
 
 def _softmax(inputs: Batch, member: Member, params: Params) -> NDArray[np.float64]:
-    """One net's probabilities (n, C)."""
+    """One net's probabilities (n, C); NaN for a row that single precision has no numbers for."""
     tape = Tape.for_(member.net, 1, len(inputs.x), np.float32, train=False)
-    logits = forward(member.net, params, inputs, tape)[0].T.astype(np.float64)
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+    with np.errstate(over="ignore", invalid="ignore"):
+        logits = forward(member.net, params, inputs, tape)[0].T.astype(np.float64)
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

@@ -118,6 +118,27 @@ def test_what_is_no_model_or_no_data_is_said(folder, tmp_path):
         assert found.exit_code == 2 and said in found.stderr, found.stderr
 
 
+@pytest.mark.parametrize("name, change", [
+    ("classes", lambda classes: classes[:1]), ("features", lambda features: features[:2]),
+    ("shift", lambda shift: shift[:2]), ("factor", lambda factor: factor[:2]),
+    ("members", lambda members: members * 0),
+])  # fmt: skip
+def test_a_model_whose_parts_do_not_fit_one_another_is_none(folder, tmp_path, name, change):
+    with np.load(folder / "runs/flowers/models/best.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "m.npz", **{**arrays, name: change(arrays[name])})
+    with pytest.raises(DataError, match="must be a model that hpsearch saved"):
+        Predictor.read(tmp_path / "m.npz")
+
+
+def test_a_row_without_an_answer_is_named(folder, tmp_path):
+    path = tmp_path / "far.csv"
+    path.write_text("size,shape,colour,wild\n1,2,red,True\n1e300,2,red,True\n")
+    found = shell(folder, "flowers", str(path))
+    assert found.exit_code == 2 and found.stdout == ""
+    assert "far.csv: row 3: must be of a size" in found.stderr
+
+
 def test_arrays_and_a_single_nets_file(tmp_path, monkeypatch, digits):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HPSEARCH_RUNS_DIR")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.data.unlabelled import Unlabelled, load_unlabelled
-from hpsearch.errors import UsageError
+from hpsearch.errors import DataError, UsageError
 from hpsearch.prediction import Predictor
 from hpsearch.store import RunStore
 
@@ -49,13 +49,20 @@ class Answers:
 
 def predict(model: str, data: Path, *, runs_dir: Path) -> Answers:
     """The answers of a model, an .npz file or the run that it is the best of, for the rows at
-    `data`. UsageError where there is no such model.
+    `data`. UsageError where there is no such model, DataError where it has no answer.
     """
     predictor = Predictor.read(_model(model, runs_dir))
     if not data.exists():
         raise UsageError(f"DATA {data}: must exist; name a file of rows, or a folder of images")
     rows = load_unlabelled(data, predictor.features, predictor.image_shape)
-    return Answers(predictor.classes, rows, predictor.probabilities(rows.x))
+    answers = predictor.probabilities(rows.x)
+    if not (told := np.isfinite(answers).all(axis=1)).all():
+        name = rows.names[int(np.argmin(told))]
+        raise DataError(
+            f"{data}: {rows.kind} {name}: must be of a size that the model can answer for, got"
+            " no probabilities; are its numbers in the unit of the training rows?"
+        )
+    return Answers(predictor.classes, rows, answers)
 
 
 def _model(model: str, runs_dir: Path) -> Path:
