@@ -55,15 +55,16 @@ class Finisher(Runner):
                 return known
         elif known and known.verdict:
             self.view.say("final: is done, and what it says is locked")
-            self._restore(known)
+            self._restore(context, known)
             return known
         self._save()
         self.store.write_document(wanted)
         return self._conclude(context, wanted)
 
-    def _restore(self, known: FinalDocument) -> None:
-        """Saves the chosen nets again where the file is gone."""
+    def _restore(self, context: Context, known: FinalDocument) -> None:
+        """Saves the chosen nets again where the file is gone; lost nets are trained again."""
         if known.winner is not None and self.store.arrays(MODEL) is None:
+            self._trained(context, known)
             self._save_model(self._predictor(known.members), known.members)
 
     def _save_model(self, chosen: Predictor, members: Sequence[int]) -> str:
@@ -75,19 +76,22 @@ class Finisher(Runner):
         given = [n for c in known.candidates for n in c["ids"]] if known else []
         return max([*given, *(r.id for r in self.store.results(final.NAME))], default=-1) + 1
 
-    def _conclude(self, context: Context, opened: FinalDocument) -> FinalDocument:
-        """Trains what is missing, and judges it."""
+    def _trained(self, context: Context, opened: FinalDocument) -> list[TrialResult]:
+        """All trials by id, those trained that are missing."""
         stage = Stage(
             final.NAME, lambda context, done: final.plan(context, opened),
             lambda context, done: final.judge(context, opened, done),
         )  # fmt: skip
         try:
-            done = self._train(stage, context, self._finished(), keep=True, within=None)
+            return self._train(stage, context, self._finished(), keep=True, within=None)
         finally:
             if results := self.store.results(final.NAME):
                 self.store.write_tables(final.NAME, results)
-        document = stage.judge(context, done)
-        assert isinstance(document, FinalDocument)
+
+    def _conclude(self, context: Context, opened: FinalDocument) -> FinalDocument:
+        """Trains what is missing, and judges it."""
+        done = self._trained(context, opened)
+        document = final.judge(context, opened, done)
         if document.winner is not None:
             document = self._evaluated(context, document, done)
         self.store.write_document(document)

@@ -103,6 +103,19 @@ def test_the_candidates_are_the_same_where_a_search_was_interrupted(tmp_path):
     assert [result.hparams for _, result in again] == found
 
 
+def test_lost_nets_are_trained_again_to_the_same_model(root):
+    work = finisher(root)
+    document = work.final()
+    model, before = root / "digits/models/best.npz", work.store.arrays("models/best")
+    model.unlink()
+    shutil.rmtree(root / "digits/final")
+    again = finisher(root)
+    assert again.final().to_json() == document.to_json()
+    after = again.store.arrays("models/best")
+    assert before.keys() == after.keys()
+    assert all((before[name] == after[name]).all() for name in before)
+
+
 def test_a_pruned_trial_is_no_candidate(searched):
     context = finisher(searched, "final={top: 100, seeds: 1}").context("final")
     best = final.candidates(context)[0][1].hparams

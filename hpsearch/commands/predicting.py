@@ -74,4 +74,7 @@ def _model(model: str, runs_dir: Path) -> Path:
     ended = run.final_document()
     if not ended or not ended.model:
         raise UsageError(f"MODEL {model}: the run has no final model yet; hpsearch final {model}")
-    return run.folder / ended.model
+    path = run.folder / ended.model
+    if not path.is_file():
+        raise UsageError(f"MODEL {model}: {path} is gone; hpsearch final {model} writes it again")
+    return path
