@@ -1,6 +1,7 @@
 """Paused trials as files: their records, exact curves, and all that they need to go on."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,16 @@ class Checkpoints:
         """All of them, without their losses and state."""
         return [read(path).light for path in self._files()]
 
+    def clear(self) -> None:
+        """Removes all of them."""
+        self._remove(self._files())
+
     def remove(self, *trials: int) -> None:
-        """Removes those of these trials that there are; all where none is named."""
-        for path in [self.path(trial) for trial in trials] or self._files():
+        """Removes those of these trials that there are."""
+        self._remove([self.path(trial) for trial in trials])
+
+    def _remove(self, paths: Sequence[Path]) -> None:
+        for path in paths:
             path.unlink(missing_ok=True)
         for folder in (self.folder, self.folder.parent):
             if folder.is_dir() and not any(folder.iterdir()):

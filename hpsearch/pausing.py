@@ -25,19 +25,10 @@ def pruned(
 ) -> list[TrialResult]:
     """The paused trials that do not go on, as results."""
     given_up = stage.pruned(context, by_id(known))
-    return [_ended(checkpoints, number, why) for number, why in given_up.items()]
-
-
-def left(
-    known: Mapping[int, TrialResult], checkpoints: Checkpoints, why: str
-) -> list[TrialResult]:
-    """All paused trials, ended where they are, as results."""
-    paused = [number for number, result in known.items() if result.status is Status.PAUSED]
-    return [_ended(checkpoints, number, why) for number in paused]
-
-
-def _ended(checkpoints: Checkpoints, trial: int, why: str) -> TrialResult:
-    return replace(read(checkpoints.path(trial)), status=Status.PRUNED, reason=why, state=None)
+    return [
+        replace(read(checkpoints.path(n)), status=Status.PRUNED, reason=why, state=None)
+        for n, why in given_up.items()
+    ]
 
 
 def by_id(results: Mapping[int, TrialResult]) -> list[TrialResult]:

@@ -56,7 +56,9 @@ class Runner:
     @cached_property
     def allowance(self) -> Allowance:
         """Of `search.budget.seconds`; what earlier commands took is what their trials say."""
-        trials = [r for name in self.store.search_stages() for r in self.store.results(name)]
+        store, names = self.store, self.store.search_stages()
+        paused = [result for name in names for result in store.checkpoints(name).paused()]
+        trials = [result for name in names for result in store.results(name)] + paused
         spent = sum(result.train_seconds for result in trials) / self.jobs
         return Allowance(self.config.search.budget.seconds, spent)
 
@@ -113,7 +115,7 @@ class Runner:
         document = rounds.decided(context, Round(document, done), over=self.allowance.said)
         self._write_next(document)
         self.store.write_document(document)
-        self.store.checkpoints(name).remove()
+        self.store.checkpoints(name).remove(*(result.id for result in done))
         self.judged.add(name)
         self.view.end(document)
         return document
@@ -150,9 +152,9 @@ class Runner:
 
     def contradictions(self) -> list[str]:
         """What of the config is not what the finished trials were made with."""
-        stages = [name for name in self.store.search_stages() if self.store.has_results(name)]
-        begun = filter(None, map(self.store.search_document, stages))
-        return contradictions(self.config, self.data, begun)
+        store = self.store
+        begun = map(store.search_document, filter(store.has_results, store.search_stages()))
+        return contradictions(self.config, self.data, filter(None, begun))
 
     def _save(self) -> None:
         """Writes the config and what else decides the results, before the first of them. Where
@@ -203,11 +205,10 @@ class Runner:
         for before in context.rounds[-1:]:  # whose decision may have been another
             self._derive(self.context(before.document.stage), before.document, before.results)
         context = replace(context, opened=None)
-        space = search.space_of(context)
-        settings = search_settings(self.config, name, self.data, space)
+        settings = search_settings(self.config, name, self.data, search.space_of(context))
         opened = search.opening(context, settings)
         self._save()
-        self.store.checkpoints(name).remove()  # whose stage is gone
+        self.store.checkpoints(name).clear()  # whose stage is gone
         self.store.write_document(opened)
         return replace(context, opened=opened)
 
@@ -249,9 +250,8 @@ class Runner:
                 self._take(results, known, keep=keep)
             self._take(pausing.pruned(stage, context, known, checkpoints), known, keep=keep)
             if within and within.is_over:
-                self._take(pausing.left(known, checkpoints, within.said), known, keep=keep)
                 break
-        return pausing.by_id(known)
+        return [r for r in pausing.by_id(known) if r.status is not Status.PAUSED]
 
     def _take(
         self, results: Sequence[TrialResult], known: dict[int, TrialResult], *, keep: bool

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hpsearch import __version__
-from hpsearch.config.dump import dump
+from hpsearch.config.dump import dump, flow
 from hpsearch.config.schema import Config
 from hpsearch.config.searchable import FAMILIES, reads
 from hpsearch.data import Dataset
 from hpsearch.environment import environment
 from hpsearch.search.space import Space, parse_space, without_roles, write_space
 from hpsearch.stages.context import Stage
+from hpsearch.strictjson import plain
 from hpsearch.verdict import SearchDocument
 
 
@@ -79,10 +80,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What changed, a phrase per key: `train.batch_size was 100, is 200`."""
     return [
         "the data, its split, its preprocessing or its augmentation" if key == "data"
-        else f"{key} was {old.get(key, 'not there')}, is {new.get(key, 'not there')}"
+        else f"{key} was {_written(old, key)}, is {_written(new, key)}"
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key)
     ]  # fmt: skip
+
+
+def _written(settings: Mapping[str, Any], key: str) -> str:
+    """A setting as the config would have it."""
+    return flow(plain(settings[key])) if key in settings else "not there"
 
 
 def space_differences(config: Config, opened: SearchDocument) -> list[str]:

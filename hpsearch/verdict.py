@@ -8,6 +8,7 @@ from typing import Any, Self
 from hpsearch.search.space import hparams_of
 from hpsearch.strictjson import plain
 
+GOES_ON = "goes on with"  # how the decision after a search stage begins where there is a next one
 CHECKING = ("data", "sanity", "overfit", "sweep")  # the checking stages, in order
 
 

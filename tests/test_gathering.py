@@ -202,7 +202,7 @@ def test_what_the_second_half_bought_is_told_by_all_trials(context):
     coarse = judged("coarse", [made_of([0.9])], epochs=5)
     for done, going in ((finals, False), ([*finals[:1], *cut], True)):
         name, why = rounds.due(context(rounds=[coarse, judged("refine-1", done)]))
-        assert (name == "refine-2") == going and ("second half" in why) == going
+        assert (name == "refine-2") == going and ("bought" in why) == going
 
 
 # --- earlier trials

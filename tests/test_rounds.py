@@ -313,3 +313,15 @@ def test_a_size_that_memory_did_not_suffice_for_is_not_offered_again(context):
     here = context("coarse", also=", hidden: {choice: [10, 4000]}")
     document = search.COARSE.judge(here, [*done[:1], broken])
     assert list(document.next_space["hidden"]["choice"]) == [10, 4000]
+
+
+def test_halving_whose_seconds_were_up_goes_on_from_its_checkpoints(tmp_path):
+    given = ("search.coarse={trials: 9, epochs: 3, halving: {eta: 3, min_epochs: 1}}",)
+    work = runner(tmp_path / "part", *given, "search.budget.seconds=1e-9")
+    document = work.search("coarse")
+    assert (document.completed, document.pruned, document.verdict) == (0, 6, "fail")
+    assert "after 6 of 9 trials (search.budget.seconds: 1e-09)" in document.message
+    assert work.store.checkpoints("coarse").exist
+    runner(tmp_path / "part", *given).search("coarse")
+    runner(tmp_path / "whole", *given).search("coarse")
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")

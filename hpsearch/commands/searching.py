@@ -31,11 +31,11 @@ def search(
 
     session = Session.of(options, config)
     with session.runner(writing=not dry_run) as runner:
+        if not dry_run:
+            runner.verify()
         name, why = ("coarse", "") if stage is SearchStage.coarse else runner.due()
         if stage is SearchStage.refine and name == "coarse":
             name = without_coarse(session.store.search_document("coarse"))
-        if not dry_run:
-            runner.verify()
         if name is None:
             emit(options, {"stage": None, "message": why}, f"no search is due: {why}")
             last = runner.context("refine").rounds[-1].document

@@ -14,6 +14,7 @@ from hpsearch.search.space import Choice, Distribution, parse_space
 from hpsearch.store import RunStore
 from hpsearch.trial import Status, TrialResult, ranking, standard_error
 from hpsearch.verdict import (
+    GOES_ON,
     SEVERITY,
     CheckDocument,
     Document,
@@ -109,6 +110,8 @@ def says(document: Document) -> str:
         return _checks_say(document)
     if isinstance(document, FinalDocument):
         return _final_says(document)
+    if document.verdict is Verdict.FAIL and document.decision.startswith(GOES_ON):
+        return f"{document.message}; {document.decision}"
     best, done = document.best, finished(document)
     if best is None:
         return document.message or f"{done} of {document.trials} trials, none completed"

@@ -47,11 +47,21 @@ class Drawing:
 
     @cached_property
     def _possible(self) -> int:
-        carried, found = len(self.carried), self._combinations
-        if found is None:
-            return max(carried, self.asked)
+        carried = len(self.carried)
+        return max(carried, self.asked if self._all is None else min(self.asked, self._all))
+
+    @cached_property
+    def _all(self) -> int | None:
+        """How many different trials there can be at all; None where the space is not finite."""
+        if (found := self._combinations) is None:
+            return None
         others = found.total - sum(hparams in found for hparams in self.carried)
-        return max(carried, min(self.asked, carried + others))
+        return len(self.carried) + others
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is no trial beside these."""
+        return self._all is not None and self.total >= self._all
 
     @property
     def remark(self) -> str:

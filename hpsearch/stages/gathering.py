@@ -54,13 +54,18 @@ def comparable(results: Iterable[TrialResult], curve: str = "") -> list[Comparab
     return sorted(found, key=lambda each: each.order, reverse=True)
 
 
-def tried(results: Sequence[TrialResult], curve: str = "") -> NDArray[np.float64]:
+def tried(
+    results: Sequence[TrialResult], carried: int, curve: str = ""
+) -> NDArray[np.float64]:
     """The scores (N,) of all trials of one stage that tell what drawing one more would bring:
-    those that are comparable, best first, and those that diverged, as bad as the worst of them.
+    those that are comparable, and those that diverged, as bad as the worst of them. The first so
+    many were `carried` over, not drawn: no other is of use that is worse than the best of them.
     """
-    scores = [each.score for each in comparable(results, curve)]
-    lost = sum(result.status is Status.DIVERGED for result in results)
-    return np.array(scores + lost * scores[-1:])
+    scores = [(each.score, each.result.id) for each in comparable(results, curve)]
+    drawn = [score for score, trial in scores if trial >= carried]
+    lost = sum(r.status is Status.DIVERGED and r.id >= carried for r in results)
+    kept = max((score for score, trial in scores if trial < carried), default=-math.inf)
+    return np.maximum(drawn + lost * drawn[-1:], kept).astype(np.float64, copy=False)
 
 
 def _rms(values: Sequence[float]) -> float:

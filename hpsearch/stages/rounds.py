@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from hpsearch.stages.search import REFINE, evidence, room, space_of
 from hpsearch.stages.standing import accuracy_of, standing
 from hpsearch.strictjson import plain
 from hpsearch.trial import ranking, standard_error
-from hpsearch.verdict import Edge, SearchDocument, Verdict
+from hpsearch.verdict import GOES_ON, Edge, SearchDocument, Verdict
 
 MATTERS = 0.05  # importance from which a strong edge is a reason for another round
 TOP = 5  # trials, most of which should have stopped improving
@@ -45,11 +45,17 @@ def due(context: Context) -> tuple[str | None, str]:
         return (None if refined else following), why
     reason = next(_reasons(context, last), None)
     if not refined:
-        return following, reason or "the range has been narrowed"
+        return following, reason or _narrowed(last.document)
     if reason is None:
-        return None, "no strong edge is left, and neither trials nor rounds gain more than noise"
+        return None, _enough(context, last)
     limit = _limit(context, refined)
     return (None, f"{limit}; yet {reason}") if limit else (following, reason)
+
+
+def _narrowed(coarse: SearchDocument) -> str:
+    if plain(coarse.next_space) == plain(coarse.space):
+        return "the same space, with more epochs"
+    return "the range has been narrowed"
 
 
 def without_coarse(coarse: SearchDocument | None) -> str:
@@ -71,7 +77,7 @@ def decided(context: Context, last: Round, *, over: str) -> SearchDocument:
     command = "search --stage refine" if following else "final"
     if last.document.verdict is Verdict.FAIL and not points_on(after, last):
         following, command = None, "sweep"
-    said = f"goes on with {following}: {why}" if following else f"ends: {why}"
+    said = f"{GOES_ON} {following}: {why}" if following else f"ends: {why}"
     return replace(last.document, decision=said, next_command=f"hpsearch {command}")
 
 
@@ -154,25 +160,54 @@ def _reasons(context: Context, last: Round) -> Iterator[str]:
     for edge in last.document.edges:
         if _leads_on(edge, last.document):
             yield f"the best {edge.hparam} lies on the {edge.side} edge (strong)"
-    scores, before = _accuracies(context, last), _before(context)
+    before = _before(context)
     if before is None or not ranking(before.results):
         if last.document.stage != "coarse":
             yield "there is no earlier round to compare the last one with"
         return
-    if not len(scores):
+    if not ranking(last.results):
         return
-    error = standard_error(float(scores[0]), len(context.data.validation.y))
-    noise = max(error, _seed_sd(context, last, before))
-    if (bought := _bought(context, last)) >= noise:
-        yield f"its second half of trials bought {bought:.3f}, more than the noise, {noise:.3f}"
-    then = _accuracies(context, before)
-    if scores[0] - then[0] >= error:
-        gain = scores[0] - then[0]
-        yield f"the last round gained {gain:.3f}, more than the standard error, {error:.3f}"
+    gains = _gains(context, last, before)
+    if gains.bought >= gains.noise:
+        noise = f"more than the noise, {gains.noise:.3f}"
+        yield f"its second half of trials bought {gains.bought:.3f}, {noise}"
+    if gains.gained >= gains.error:
+        error = f"more than the standard error, {gains.error:.3f}"
+        yield f"the last round gained {gains.gained:.3f}, {error}"
     top = ranking(last.results)[:TOP]
     improving = sum(result.verdict == "still-improving" for result in top)
     if 2 * improving > len(top):
         yield f"{improving} of the best {len(top)} trials were still improving"
+
+
+class _Gains(NamedTuple):
+    """In accuracy: what a round `gained` on the one before and what its second half of trials
+    `bought`, beside the standard `error` of its best, and the `noise`: that, or another seed's.
+    """
+
+    gained: float
+    bought: float
+    error: float
+    noise: float
+
+
+def _gains(context: Context, last: Round, before: Round) -> _Gains:
+    now, then = (_accuracies(context, round_)[0] for round_ in (last, before))
+    error = standard_error(float(now), len(context.data.validation.y))
+    noise = max(error, _seed_sd(context, last, before))
+    return _Gains(float(now - then), _bought(context, last), error, noise)
+
+
+def _enough(context: Context, last: Round) -> str:
+    """Why nothing speaks for another round."""
+    before, edge = _before(context), "no strong edge is left"
+    if before is None or not ranking(before.results) or not ranking(last.results):
+        return f"{edge}, and no trial was completed"
+    gains = _gains(context, last, before)
+    return (
+        f"{edge}; the last round gained {gains.gained:.3f} and its second half of trials"
+        f" {gains.bought:.3f}, no more than noise ({gains.noise:.3f})"
+    )
 
 
 def _before(context: Context) -> Round | None:
@@ -187,7 +222,8 @@ def _accuracies(context: Context, round_: Round) -> NDArray[np.float64]:
 
 def _bought(context: Context, round_: Round) -> float:
     """By how much the best of all trials is above the expected best of half of them."""
-    scores = tried(round_.results, accuracy_of(context))
+    carried = len(round_.document.carried)
+    scores = tried(round_.results, carried, accuracy_of(context))
     few = len(scores) < FEWEST
     return 0.0 if few else float(scores.max()) - unbiased(scores, len(scores) // 2)
 

@@ -184,7 +184,8 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
     drawing, (verdict, message) = drawing_of(context), _conclude(context, best, done)
     if verdict is Verdict.PASS and any(edge.strength in FLAGGED for edge in zoomed.edges):
         verdict = Verdict.WARN
-    search = context.config.search
+    search, carried = context.config.search, context.opened.carried if context.opened else ()
+    draws = tried([] if drawing.exhausted else done, len(carried))
     return SearchDocument(
         stage=context.stage, verdict=verdict, trials=max(drawing.total, len(done)),
         completed=counts["done"], diverged=counts["diverged"], pruned=counts["pruned"],
@@ -195,8 +196,8 @@ def judge(context: Context, done: Sequence[TrialResult]) -> SearchDocument:
         reasons=zoomed.reasons, space=write_space(space), sampler=search.sampler,
         metric=search.metric, epochs=epochs, baseline=baseline_of(context),
         settings=context.opened.settings if context.opened else {},
-        carried=context.opened.carried if context.opened else (), verdicts=tally(done),
-        importance=zoomed.importance, best_of_n=best_of_n(best, tried(done)),
+        carried=carried, verdicts=tally(done),
+        importance=zoomed.importance, best_of_n=best_of_n(best, draws),
         isolated=isolated(context, space, done),
     )  # fmt: skip
 
@@ -214,6 +215,8 @@ def _conclude(
     context: Context, best: Sequence[TrialResult], done: Sequence[TrialResult]
 ) -> tuple[Verdict, str]:
     """The verdict without the edges, and why."""
+    if not done:
+        return Verdict.FAIL, "no trial was trained to its end"
     if not best:
         return Verdict.FAIL, f"none of {len(done)} trials finished: {_lost(context, done)}"
     accuracy = max(result.at_best(accuracy_of(context)) for result in best)
@@ -227,6 +230,8 @@ def _conclude(
         return Verdict.FAIL, f"{said}: {_hopeless(context)}"
     if not accuracy > needed:
         return Verdict.FAIL, f"{said}: no trial beats that by three standard errors"
+    if accuracy <= clear_of(baseline, context, trials=len(best)) < 1:
+        return Verdict.WARN, f"{said}: the best of {len(best)} trials may come so far by chance"
     diverged = sum(result.status is Status.DIVERGED for result in done)
     if 2 * diverged > len(done):
         lost = f"{diverged} of {len(done)} trials diverged: the range reaches too far"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from hpsearch.trial import Status, TrialResult, standard_error
 
 DIRECT = ("sgd", "momentum", "nesterov", "adamw")  # in which rate x decay shrinks the weights
 DECAY_ALONE = 1.0  # rate x decay from which a divergence is put down to the decay
-ERRORS = 3.0  # standard errors by which an accuracy must beat what needs no learning
+TAIL = 1 - NormalDist().cdf(3)  # how rarely three standard errors are luck
 CLEARANCE = 0.5  # of the smallest diverging rate: as far as a range may be widened
 
 
@@ -70,14 +71,21 @@ def learnt(context: Context, result: TrialResult) -> bool:
 
 
 def above_chance(context: Context, best: Sequence[TrialResult]) -> bool:
-    """Whether some trial beats what needs no learning by three standard errors."""
-    needed = clear_of(baseline_of(context), context)
+    """Whether some trial beats what needs no learning by more than the best of so many would by
+    chance; on too few rows for that, by three standard errors.
+    """
+    chance = baseline_of(context)
+    needed = clear_of(chance, context, trials=len(best))
+    needed = needed if needed < 1 else clear_of(chance, context)
     return any(result.at_best(accuracy_of(context)) > needed for result in best)
 
 
-def clear_of(chance: float, context: Context) -> float:
-    """The accuracy that is above `chance` by three standard errors of the validation rows."""
-    return chance + ERRORS * standard_error(chance, len(context.data.validation.y))
+def clear_of(chance: float, context: Context, *, trials: int = 1) -> float:
+    """The accuracy that is above `chance` by three standard errors of the validation rows; of the
+    best of several `trials` by as many more as make that as rare by luck (Bonferroni).
+    """
+    errors = NormalDist().inv_cdf(1 - TAIL / max(1, trials))
+    return chance + errors * standard_error(chance, len(context.data.validation.y))
 
 
 def baseline_of(context: Context) -> float:
