@@ -44,7 +44,8 @@ def _optimism(document: FinalDocument) -> str:
     """The best value of the search beside what the same trial reaches when trained again."""
     first = document.candidates[0]
     then, now = (metric(document.metric, first[name]) for name in ("value", "mean"))
-    return f"its best {then}, trained again {now}: {document.optimism:+.4f}"
+    name = f"{first['stage']}/{first['trial']}"
+    return f"{name} had {then}, trained again {now}: {document.optimism:+.4f}"
 
 
 def _candidates(document: FinalDocument) -> Grid:

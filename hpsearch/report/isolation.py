@@ -28,8 +28,12 @@ def isolated_view(document: SearchDocument) -> list[RenderableType]:
 
 
 def _said(document: SearchDocument, name: str) -> RenderableType:
-    message = document.isolated[name].get("message", "")
-    return Padding(Text(plain(message)), (0, 0, 0, 2), expand=False)
+    said = Text(plain(document.isolated[name].get("message", "")))
+    apart = ["those carried over are left out"] if document.carried else []
+    apart += ["those that diverged count as the worst"] if document.diverged else []
+    if apart:
+        said.append(f"\n{'; '.join(apart)}", style="dim")
+    return Padding(said, (0, 0, 0, 2), expand=False)
 
 
 def _table(searched: str, name: str, rows: Sequence[Row]) -> Grid:

@@ -13,7 +13,7 @@ from hpsearch.search.space import hparams_of
 from hpsearch.spec import TrialSpec
 from hpsearch.stages.context import Context, Round, net_of, seed
 from hpsearch.stages.search import spec_of as search_spec
-from hpsearch.stages.standing import accuracy_of
+from hpsearch.stages.standing import accuracy_of, baseline_of, clear_of
 from hpsearch.trial import Status, TrialResult, ranking, standard_error
 from hpsearch.verdict import FinalDocument, Verdict
 
@@ -115,12 +115,31 @@ def judge(
         why = f"none of {len(ours)} trials finished with fresh seeds"
         return replace(document, verdict=Verdict.FAIL, message=why, next_command="hpsearch search")
     winner, reason = _winner(context, judged, [c for c in judged if len(c["values"]) == most])
-    lost = len(ours) - counts[Status.DONE]
-    message = f"{lost} of {len(ours)} trials did not finish with fresh seeds" if lost else ""
+    doubts = [*_lost(judged), *_no_better(context, judged[winner])]
     return replace(
-        document, verdict=Verdict.WARN if lost else Verdict.PASS, winner=winner, reason=reason,
-        optimism=_optimism(document), message=message, next_command="hpsearch report",
+        document, verdict=Verdict.WARN if doubts else Verdict.PASS, winner=winner, reason=reason,
+        optimism=_optimism(document), message="; ".join(doubts), next_command="hpsearch report",
     )  # fmt: skip
+
+
+def _lost(judged: Sequence[Candidate]) -> Iterator[str]:
+    """That trials did not finish, and whose."""
+    lacking = {_name(c): len(c["ids"]) - len(c["values"]) for c in judged}
+    named = [f"{n} of {name}" for name, n in lacking.items() if n]
+    if named:
+        many = sum(len(c["ids"]) for c in judged)
+        lost = f"{sum(lacking.values())} of {many} trials did not finish with fresh seeds"
+        yield f"{lost}: {', '.join(named)}"
+
+
+def _no_better(context: Context, winner: Candidate) -> Iterator[str]:
+    """That the winner is no clearer above what needs no learning than luck could be."""
+    baseline, metric = baseline_of(context), context.config.search.metric
+    if metric != "val_loss" and winner["mean"] <= clear_of(baseline, context) < 1:
+        yield (
+            f"trained again the winner has {winner['mean']:.1%}, which is not three standard"
+            f" errors above the {baseline:.1%} of answering without the input"
+        )
 
 
 def _measured(candidate: Candidate, results: Sequence[TrialResult]) -> dict[str, Any]:
