@@ -392,6 +392,15 @@ def test_init_refuses_what_the_next_command_would(tmp_path):
     assert not (tmp_path / "hpsearch.yaml").exists()
 
 
+def test_init_takes_a_table_with_gaps_and_the_next_command_tells_of_them(shell, tmp_path):
+    rows = "".join(f"{n % 7},{n % 3 or ''},{'ab'[n % 2]}\n" for n in range(60))
+    (tmp_path / "gaps.csv").write_text("x,y,kind\n" + rows)
+    assert shell("init", "--data", str(tmp_path / "gaps.csv"), "--target", "kind").exit_code == 0
+    told = shell("data")
+    assert told.exit_code == 2 and "data.missing: drop" in told.stderr
+    assert shell("data", "--set", "data.missing=drop").exit_code in (0, 1)
+
+
 def test_a_bundled_configs_name_means_the_run_but_not_for_another_run(shell):
     """`digits` is the run once it is there, which is said if it is unlike the bundled config; with
     --run it is the bundled config, whatever the run of that name was made with.

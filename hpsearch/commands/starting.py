@@ -32,9 +32,11 @@ def write_template(directory: Path, *, data: Path | None, target: str | None, fo
 
 
 def _try(data: Path, target: str | None) -> None:
-    """What cannot be read is best heard of now: a wrong column of a table, a misnamed array."""
+    """What cannot be read is best heard of now: a wrong column of a table, a misnamed array. But
+    for gaps, which a key of the config that is to be written decides about.
+    """
     source = source_of(data)
     if target is not None and source != "csv":
         raise UsageError(f"--target {target}: is for a CSV file, {data} is read as {source}")
     if source == "csv" or data.suffix == ".npy":
-        load(Source(source, data, target), center="none", scale="none")
+        load(Source(source, data, target, missing="drop"), center="none", scale="none")

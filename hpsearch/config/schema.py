@@ -190,7 +190,8 @@ class Budget(Section):
         None, "time to train; when it is up, what trains is finished and no more begun"
     )
     trial_epochs: Count | None = key(
-        None, "trials times the epochs each may train; the first trials that fit are trained"
+        None, "trials times the epochs each may train; the first that fit are trained. With"
+        " halving it is fixed once a stage has begun, since who goes on depends on how many do"
     )
 
 
