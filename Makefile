@@ -18,10 +18,10 @@ report: $(VENV)/.run  ## the tables of that run again
 	$(BIN)/hpsearch report $(CONFIG)
 
 test: lint  ## lint, types and the fast tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: lint  ## the slow tests too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-oracle: $(VENV)/.oracle  ## the numbers against PyTorch, scikit-learn, SciPy and Optuna
 	$(BIN)/python -m pytest tests/oracle
