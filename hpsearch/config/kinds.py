@@ -70,7 +70,7 @@ NotNegative = Annotated[float, Field(ge=0, le=1e30)]
 Finite = Annotated[float, Field(ge=-1e30, le=1e30)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Place = Annotated[str, Field(min_length=1)]
+Location = Annotated[str, Field(min_length=1)]
 Name = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
@@ -92,11 +92,11 @@ Widths = Annotated[
     Field(strict=False, max_length=32),
 ]
 Shares = Annotated[
-    Count | Annotated[float, Field(gt=0, lt=1)] | Place | None,
+    Count | Annotated[float, Field(gt=0, lt=1)] | Location | None,
     rule("must be a fraction between 0 and 1, a number of rows, or a file or folder"),
 ]
 SharesOrNone = Annotated[
-    Annotated[int, Field(ge=0, le=10**9)] | Annotated[float, Field(ge=0, lt=1)] | Place | None,
+    Annotated[int, Field(ge=0, le=10**9)] | Annotated[float, Field(ge=0, lt=1)] | Location | None,
     rule("must be 0 for none, a fraction below 1, a number of rows, or a file or folder"),
 ]
 Activation = Annotated[str, *one_of(ACTIVATIONS)]

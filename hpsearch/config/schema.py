@@ -15,12 +15,12 @@ from hpsearch.config.kinds import (
     Init,
     Key,
     Keys,
+    Location,
     Loss,
     Name,
     Normalization,
     NotNegative,
     Optimizer,
-    Place,
     Rate,
     Round,
     Sampler,
@@ -85,7 +85,7 @@ class Data(Section):
         "digits and spiral need no file; npz: also a folder of x.npy and y.npy; images: one folder"
         " per class",
     )
-    path: Place | None = key(None, "file or folder, relative to this file")
+    path: Location | None = key(None, "file or folder, relative to this file")
     target: Key | None = key(None, "csv: the column that holds the class")
     drop: Keys = key((), "csv: columns to leave out")
     missing: Literal["error", "drop"] = key("error", "csv: what to do with rows that have gaps")

@@ -72,7 +72,7 @@ class Group(NamedTuple):
     error: float
 
 
-class Place(NamedTuple):
+class Lag(NamedTuple):
     """How one of the groups stands: the expected best of as many trials as the smallest has; by
     how much it is behind the leader, the standard error of that, and whether it is
     worse or that may be noise.
@@ -84,7 +84,7 @@ class Place(NamedTuple):
     standing: Literal["leads", "noise", "worse"]
 
 
-def compare(groups: Sequence[Group]) -> tuple[int, list[Place | None]]:
+def compare(groups: Sequence[Group]) -> tuple[int, list[Lag | None]]:
     """The number of trials over which all are compared, and how each group stands; None for those
     with fewer than four trials. Nothing is compared where fewer than two have more.
 
@@ -100,18 +100,18 @@ def compare(groups: Sequence[Group]) -> tuple[int, list[Place | None]]:
     lead = expected.index(max(expected))
     limit = clear_from(len(counts))
     return n, [
-        _place(group, groups[lead], n, limit) if len(group.scores) >= n else None
+        _lag(group, groups[lead], n, limit) if len(group.scores) >= n else None
         for group in groups
     ]
 
 
-def _place(group: Group, leader: Group, n: int, limit: float) -> Place:
+def _lag(group: Group, leader: Group, n: int, limit: float) -> Lag:
     expected = unbiased(group.scores, n)
     if group is leader:
-        return Place(expected, 0.0, 0.0, "leads")
+        return Lag(expected, 0.0, 0.0, "leads")
     behind, noise = unbiased(leader.scores, n) - expected, _noise(group, leader, n)
     worse = behind > limit * noise
-    return Place(expected, behind, noise, "worse" if worse else "noise")
+    return Lag(expected, behind, noise, "worse" if worse else "noise")
 
 
 def _noise(one: Group, other: Group, n: int) -> float:

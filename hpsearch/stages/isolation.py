@@ -11,7 +11,7 @@ from hpsearch.search.isolation import (
     FEWEST,
     Bucket,
     Group,
-    Place,
+    Lag,
     bucket_of,
     buckets,
     compare,
@@ -23,7 +23,7 @@ from hpsearch.stages.standing import error_of
 from hpsearch.trial import Status, TrialResult
 
 Row = dict[str, Any]
-LEADS, WORSE = "leads", "worse"  # what `Place` calls them
+LEADS, WORSE = "leads", "worse"  # what `Lag` calls them
 
 
 def isolated(context: Context, space: Space, done: Sequence[TrialResult]) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def _of_one(
         )
         for part, top in zip(parts, best, strict=True)
     ]  # fmt: skip
-    number, places = compare(groups)
+    number, lags = compare(groups)
     sign = -1 if context.config.search.metric == "val_loss" else 1
     rows = [
-        {**_named(bucket), "trials": len(part), **_best(context, top), **_placed(place, sign)}
-        for bucket, part, top, place in zip(among, parts, best, places, strict=True)
+        {**_named(bucket), "trials": len(part), **_best(context, top), **_lagging(lag, sign)}
+        for bucket, part, top, lag in zip(among, parts, best, lags, strict=True)
     ]
     said = _says(rows, loss=sign < 0) if number else _too_few(context, rows)
     if number and context.config.search.sampler == "tpe":
@@ -88,10 +88,10 @@ def _best(context: Context, top: TrialResult | None) -> Row:
     return {"trial": top.id, "best": top.value, "error": error_of(top.score, context)}
 
 
-def _placed(place: Place | None, sign: int) -> Row:
-    if place is None:
+def _lagging(lag: Lag | None, sign: int) -> Row:
+    if lag is None:
         return {"expected": None, "behind": None, "noise": None, "standing": "not compared"}
-    return place._replace(expected=sign * place.expected)._asdict()
+    return lag._replace(expected=sign * lag.expected)._asdict()
 
 
 def _says(rows: Sequence[Row], *, loss: bool) -> str:
