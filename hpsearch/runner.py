@@ -56,11 +56,11 @@ class Runner:
     @cached_property
     def allowance(self) -> Allowance:
         """Of `search.budget.seconds`; what earlier commands took is what their trials say."""
-        store, names = self.store, self.store.search_stages()
-        paused = [result for name in names for result in store.checkpoints(name).paused()]
-        trials = [result for name in names for result in store.results(name)] + paused
+        seconds, store = self.config.search.budget.seconds, self.store
+        names = [] if seconds is None else store.search_stages()
+        trials = [r for n in names for r in (*store.results(n), *store.checkpoints(n).paused())]
         spent = sum(result.train_seconds for result in trials) / self.jobs
-        return Allowance(self.config.search.budget.seconds, spent)
+        return Allowance(seconds, spent)
 
     def run(self) -> Iterator[Document]:
         """Every stage in order, refine while its rule asks; ends early at a failed gate."""
