@@ -66,9 +66,8 @@ def predict(
 
     found = answer(model, data, runs_dir=options.runs_dir)
     typer.echo(dumps(found.to_json()) if options.json else found.to_csv(), nl=options.json)
-    where = f" --runs-dir {options.runs_dir}" if options.runs_dir != Path("runs") else ""
     following = "ls" if Path(model).is_file() else f"report {model}"
-    follow(options, f"hpsearch {following}{where}")
+    follow(options, f"hpsearch {following}{options.elsewhere}")
 
 
 @command
@@ -102,5 +101,4 @@ def diff(
 
     found = compare(a, b, runs_dir=options.runs_dir)
     emit(options, found.to_json(), found.view())
-    where = f" --runs-dir {options.runs_dir}" if options.runs_dir != Path("runs") else ""
-    follow(options, f"hpsearch report {a.partition(':')[0]}{where}")
+    follow(options, f"hpsearch report {a.partition(':')[0]}{options.elsewhere}")

@@ -66,8 +66,8 @@ def ls(options: Options) -> None:
 
     found = runs(options.runs_dir)
     emit(options, runs_json(found), runs_view(found))
-    where = f" --runs-dir {options.runs_dir}" if options.runs_dir != Path("runs") else ""
-    follow(options, (f"hpsearch report {found[-1].name}" if found else "hpsearch run") + where)
+    following = f"report {found[-1].name}" if found else "run"
+    follow(options, f"hpsearch {following}{options.elsewhere}")
 
 
 @command

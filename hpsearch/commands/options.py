@@ -66,6 +66,11 @@ class Options:
         return self.jobs or usable_cores()
 
     @property
+    def elsewhere(self) -> str:
+        """What a next command needs, after all else, to find the runs where they are."""
+        return f" --runs-dir {self.runs_dir}" if self.runs_dir != Path("runs") else ""
+
+    @property
     def overrides(self) -> list[str | tuple[str, str, object]]:
         """--set as written; --run and --seed as (place for messages, key, value)."""
         given: list[str | tuple[str, str, object]] = list(self.set_ or ())
