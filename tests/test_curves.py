@@ -21,7 +21,7 @@ from hpsearch.lockstep import Lockstep
 from hpsearch.nn.net import Net
 from hpsearch.reading import Yardstick
 from hpsearch.report.searching import curves_say, search_view
-from hpsearch.report.tables import so_far
+from hpsearch.report.tables.stages import so_far
 from hpsearch.spec import Budget, Rates, TrialSpec
 from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Curves, Status, TrialResult

@@ -26,7 +26,7 @@ from hpsearch.errors import DataError, HostError, Stopped, UsageError
 from hpsearch.executors import Kind, kind_for
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.report.page import page
-from hpsearch.report.tables import says, trial_rows
+from hpsearch.report.tables.stages import says, trial_rows
 from hpsearch.spec import Budget
 from hpsearch.training import Watch
 from hpsearch.trial import Status

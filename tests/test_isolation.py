@@ -19,8 +19,8 @@ from test_stages import config, result
 from hpsearch.config.find import Found
 from hpsearch.config.load import load
 from hpsearch.errors import HostError
-from hpsearch.report import tables
 from hpsearch.report.isolation import isolated_view
+from hpsearch.report.tables import stages as tables
 from hpsearch.search.best_of_n import spread, unbiased
 from hpsearch.search.isolation import Group, bucket_of, buckets, clear_from, compare
 from hpsearch.search.samplers import SAMPLERS

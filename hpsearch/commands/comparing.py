@@ -15,7 +15,7 @@ from hpsearch.config.schema import Config
 from hpsearch.errors import UsageError
 from hpsearch.report.grid import Column, Grid, cells
 from hpsearch.report.progress import best_of
-from hpsearch.report.tables import AT_BEST, documents, finished, says
+from hpsearch.report.tables.stages import AT_BEST, documents, finished, says
 from hpsearch.report.text import number, plain
 from hpsearch.settings import flatten
 from hpsearch.store import RunStore, open_run

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hpsearch.report.charts import BEST
 from hpsearch.report.grid import Column, Grid, cells, figures
-from hpsearch.report.tables import isolated_rows
+from hpsearch.report.tables.stages import isolated_rows
 from hpsearch.report.text import MISSING, is_real, metric, number, plain
 from hpsearch.verdict import SearchDocument
 

@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.segment import Segment
 from rich.style import Style
 
-from hpsearch.report.tables import documents
+from hpsearch.report.tables.stages import documents
 from hpsearch.report.terminal import document_view, overview, places
 from hpsearch.report.text import plain
 from hpsearch.store import RunStore

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hpsearch.errors import HpsearchError
-from hpsearch.report.tables import documents, finished, says
+from hpsearch.report.tables.stages import documents, finished, says
 from hpsearch.store import RunStore
 from hpsearch.verdict import CHECKING, Document, SearchDocument, Verdict
 

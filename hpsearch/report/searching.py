@@ -13,7 +13,7 @@ from hpsearch.errors import HostError
 from hpsearch.report.charts import BEST, bar, ruler, sparkline
 from hpsearch.report.grid import Column, Grid, cells, figures
 from hpsearch.report.isolation import isolated_view
-from hpsearch.report.tables import (
+from hpsearch.report.tables.stages import (
     error_of,
     finished,
     so_far,

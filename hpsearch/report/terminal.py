@@ -20,7 +20,7 @@ from hpsearch.report.progress import (
     status_json,
 )
 from hpsearch.report.searching import named_best, search_view
-from hpsearch.report.tables import documents, says, validation_rows
+from hpsearch.report.tables.stages import documents, says, validation_rows
 from hpsearch.report.text import metric, plain, settings, verdict_text
 from hpsearch.store import RunStore
 from hpsearch.verdict import Document, FinalDocument, SearchDocument, Verdict

@@ -1,0 +1,1 @@
+"""Plots of the report page, each made from tables; the page arranges them."""

@@ -1,0 +1,1 @@
+"""What a run found, as DataFrames. Plots and views only show these."""
