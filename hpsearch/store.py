@@ -91,8 +91,11 @@ class RunStore:
             (self.folder / ".lock").unlink()
             self.folder.rmdir()
 
+    def config_text(self) -> str:
+        return self._text(self.config) or ""
+
     def write_config(self, text: str) -> None:
-        if self._text(self.config) != text:
+        if self.config_text() != text:
             write_atomically(self.config, text.encode())
 
     def write_run(self, facts: Mapping[str, Any]) -> None:
@@ -261,10 +264,9 @@ class RunStore:
         """What `build` makes of the file's text; HostError where it can make nothing of it."""
         try:
             return build(text)
-        except json.JSONDecodeError as error:
-            raise HostError(f"{path}: damaged ({error}); {_remedy(path)}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise HostError(f"{path}: damaged ({error!r}); {_remedy(path)}") from error
+            said = error if isinstance(error, json.JSONDecodeError) else repr(error)
+            raise HostError(f"{path}: damaged ({said}); {_remedy(path)}") from error
 
 
 def _trial_of(path: Path) -> int | None:

@@ -71,24 +71,11 @@ def follow(options: Options, following: str) -> None:
 
 
 def next_words(session: "Session") -> str:
-    """What a run needs next: the stage whose gate is closed, else the next one, else rows that
-    its model answers for.
-    """
-    from hpsearch.verdict import CHECKING, FinalDocument
+    """What a run needs next; of one that is finished, rows that its model answers for."""
+    from hpsearch.report.progress import following
 
-    documents = session.store.documents()
-    if documents and isinstance(ended := documents[-1], FinalDocument):
-        if ended.winner is None:
-            return "search" if ended.verdict else "final"
-        return f"predict {session.store.name} DATA"
-    names = [document.stage for document in documents]
-    if not documents or names[-1] in CHECKING:
-        closed = [d.stage for d in documents if not passed(session.options, d.verdict)]
-        missing = [stage for stage in CHECKING if stage not in names]
-        return next(iter([*closed, *missing]), "search")
-    last = session.store.search_document(names[-1])
-    words = last.next_command if last and last.verdict else "hpsearch search"
-    return words.removeprefix("hpsearch ")
+    words = following(session.store.documents(), strict=session.options.strict)
+    return f"predict {session.store.name} DATA" if words == "predict" else words
 
 
 def write_page(session: "Session") -> None:

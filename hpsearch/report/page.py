@@ -1,105 +1,179 @@
-"""One self-contained HTML page of a run: no script, no network, light and dark."""
+"""`report.html`: one file that needs no network, readable at any moment of a run.
 
-import io
-from collections.abc import Iterable, Sequence
-from html import escape
+It only arranges: what is read comes from `sections`, what is looked at from `plots`, and both
+from tables. Nothing may be fetched, and no script runs but plotly's and ours, by their hashes.
+"""
 
-from rich.console import Console, RenderableType
-from rich.segment import Segment
-from rich.style import Style
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from importlib.resources import files
 
-from hpsearch.report.tables.stages import documents
-from hpsearch.report.terminal import document_view, overview, places
+from hpsearch.report.markup import Html, raw, scrolls, table, tag
+from hpsearch.report.plots.plot import Gallery, Listing, Plot
+from hpsearch.report.sections import again, section, stages, verdict_of
+from hpsearch.report.tables.material import Material
 from hpsearch.report.text import plain
 from hpsearch.store import RunStore
+from hpsearch.strictjson import dumps
 
-WIDTH = 110
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --panel: #f6f7f9; --ink: #1b1f24;
-  --dim: #59616b; --line: #dfe3e8; --green: #116329; --yellow: #7d4e00; --red: #b3141c;
-  --cyan: #0b5c8a; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171b; --panel: #1b1f25; --ink: #e4e7eb;
-  --dim: #9aa4b0; --line: #2d333b; --green: #5fd07a; --yellow: #e6b84a; --red: #ff8a80;
-  --cyan: #66c2ee; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-main, header { max-width: 62rem; margin: 0 auto; padding: 0 1rem; }
-header { padding-top: 2rem; }
-h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
-nav { margin: .5rem 0 0; }
-nav a { color: var(--cyan); margin-right: 1rem; display: inline-block; }
-main { padding-bottom: 3rem; }
-pre { margin: 0; padding: 1rem; overflow-x: auto; background: var(--panel);
-  border: 1px solid var(--line); border-radius: 6px;
-  font: 13px/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
-.bold { font-weight: 700; } .dim { color: var(--dim); } .green { color: var(--green); }
-.yellow { color: var(--yellow); } .red { color: var(--red); } .cyan { color: var(--cyan); }
-@media print { pre { overflow: visible; white-space: pre-wrap; } nav { display: none; } }
-"""
+Shown = Plot | Gallery | Listing
+Maker = Callable[[Material], Shown | None]
+PARTS: tuple[tuple[str, str, tuple[Maker, ...]], ...] = ()
 
 
 def page(store: RunStore) -> str:
     """The whole report of a run as one HTML document."""
-    found = documents(store)
-    sections = [("run", overview(store))]
-    sections += [(document.stage, document_view(document, store)) for document in found]
-    sections += [("files", places(store, named=False))]
-    title = escape(plain(store.name))
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{title} · hpsearch</title>",
-            f"<style>{STYLE}</style>",
-            "</head>",
-            "<body>",
-            f"<header><h1>{title}</h1>{_links([name for name, _ in sections])}</header>",
-            "<main>",
-            *(_section(name, view) for name, view in sections),
-            "</main>",
-            "</body>",
-            "</html>\n",
-        ]
+    material = Material.of(store)
+    parts = [(name, title, _made(makers, material)) for name, title, makers in PARTS]
+    parts = [part for part in parts if part[2]]
+    shown = [each for _, _, there in parts for each in there]
+    body = [
+        _header(store, [(name, title) for name, title, _ in parts]),
+        tag(
+            "main", verdict_of(material), stages(material),
+            *(section(name, title, *map(_figure, there)) for name, title, there in parts),
+            again(material), id="main",
+        ),
+        *_scripts([each for each in shown if isinstance(each, Plot)]),
+    ]  # fmt: skip
+    head = tag("head", *_head(store))
+    whole = tag("html", head, tag("body", *body), lang="en")
+    return f"<!doctype html>\n{whole}\n"
+
+
+def _made(makers: Sequence[Maker], material: Material) -> list[Shown]:
+    return [made for make in makers if (made := make(material)) is not None]
+
+
+def _head(store: RunStore) -> Iterator[Html]:
+    yield tag("meta", charset="utf-8")
+    yield tag("meta", http_equiv="Content-Security-Policy", content=policy())
+    yield tag("meta", name="viewport", content="width=device-width, initial-scale=1")
+    yield tag("meta", name="color-scheme", content="light dark")
+    yield tag("title", f"{plain(store.name)} · hpsearch")
+    yield raw("style", asset("page.css"))
+
+
+def policy() -> str:
+    """What the page may do: run these two scripts, style itself, show the images within it."""
+    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in (plotly(), asset("page.js")))
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline';"
+        " img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
 
 
-def _links(names: Sequence[str]) -> str:
-    titles = [escape(plain(name)) for name in names]
-    links = "".join(f'<a href="#{title}">{title}</a>' for title in titles)
-    return f"<nav>{links}</nav>"
+def plotly() -> str:
+    """The library that draws, as a script."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
 
 
-def _section(name: str, view: RenderableType) -> str:
-    title = escape(plain(name))
-    heading = f'<section id="{title}"><h2>{title}</h2>'
-    return f'{heading}\n<pre tabindex="0">{_html(view)}</pre></section>'
+def asset(name: str) -> str:
+    """A file of ours that the page holds."""
+    return files("hpsearch.report").joinpath("assets", name).read_text("utf-8")
 
 
-def _html(view: RenderableType) -> str:
-    """A view as text, its colours as classes: the page decides what they look like."""
-    console = Console(width=WIDTH, file=io.StringIO(), force_terminal=True, legacy_windows=False)
-    segments = console.render(view, console.options.update(width=WIDTH))
-    text = "".join(_spans(Segment.simplify(segments)))
-    return "\n".join(line.rstrip() for line in text.splitlines())
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _spans(segments: Iterable[Segment]) -> Iterable[str]:
-    for text, style, control in segments:
-        names = _classes(style)
-        if control:
-            continue
-        yield f'<span class="{names}">{escape(text)}</span>' if names else escape(text)
+def _header(store: RunStore, parts: Sequence[tuple[str, str]]) -> Html:
+    places = [("verdict", "Verdict"), ("stages", "Stages"), *parts, ("again", "To do it again")]
+    links = [tag("a", title, href=f"#{name}") for name, title in places]
+    theme = tag("button", "Theme: system", type="button", id="theme")
+    now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    return tag(
+        "header",
+        tag("a", "Skip to the verdict", href="#main", class_="skip"),
+        tag("div", tag("h1", store.name), tag("span", f"hpsearch report, {now}"), theme,
+            class_="title"),
+        tag("nav", links, aria_label="parts of the page"),
+    )  # fmt: skip
 
 
-def _classes(style: Style | None) -> str:
-    if style is None:
-        return ""
-    marks = [name for name in ("bold", "dim") if getattr(style, name)]
-    return " ".join([*marks, *([style.color.name] if style.color else [])])
+def _figure(shown: Shown) -> Html:
+    """One plot, gallery or listing with its words."""
+    if isinstance(shown, Plot):
+        inside = [*_controls(shown), _canvas(shown), *_note(shown)]
+    elif isinstance(shown, Gallery):
+        inside = [_pictures(shown)]
+    else:
+        inside = [table(shown.table, shown.title)]
+    said = tag("figcaption", shown.caption, *_thinned(shown))
+    title = tag("h3", shown.title, id=f"{shown.name}-title")
+    return tag("figure", title, said, *inside, *_numbers(shown), id=shown.name,
+               class_=f"shown {type(shown).__name__.lower()}",
+               aria_labelledby=f"{shown.name}-title")  # fmt: skip
+
+
+def _thinned(shown: Shown) -> list[Html]:
+    said = "" if isinstance(shown, Listing) else shown.thinned
+    return [tag("small", f" {said}")] if said else []
+
+
+def _numbers(shown: Shown) -> list[Html]:
+    if not isinstance(shown, Plot):
+        return []
+    summary = tag("summary", "the numbers")
+    return [tag("details", summary, table(shown.table, shown.title), class_="numbers")]
+
+
+def _controls(plot: Plot) -> list[Html]:
+    """A list of the views, and a button for each switch."""
+    options = [tag("option", view, value=str(n)) for n, view in enumerate(plot.views)]
+    chosen = tag("label", "Show ", tag("select", options, data_plot=plot.name))
+    buttons = [
+        tag("button", switch.label, type="button", aria_pressed="false",
+            data_plot=plot.name, data_switch=str(n))
+        for n, switch in enumerate(plot.switches)
+    ]  # fmt: skip
+    shown = [*([chosen] if len(options) > 1 else []), *buttons]
+    return [tag("div", *shown, class_="controls")] if shown else []
+
+
+def _canvas(plot: Plot) -> Html:
+    wide = f"; min-width: {plot.width}px" if plot.width else ""
+    canvas = tag("div", class_="canvas", role="img", aria_label=plot.alt, data_plot=plot.name,
+                 style=f"height: {plot.height}px{wide}")  # fmt: skip
+    return scrolls(canvas, plot.title) if plot.width else canvas
+
+
+def _note(plot: Plot) -> list[Html]:
+    first = next(iter(plot.views), "")
+    said = plot.notes.get(first, "")
+    return [tag("p", said, class_="note", aria_live="polite")] if plot.notes else []
+
+
+def _pictures(gallery: Gallery) -> Html:
+    items = []
+    for picture in gallery.pictures:
+        source = "data:image/png;base64," + base64.b64encode(picture.png).decode()
+        image = tag("img", src=source, alt=picture.alt, loading="lazy")
+        items.append(tag("li", image, tag("span", picture.label)))
+    return tag("ul", items, class_="pictures", aria_label=gallery.alt)
+
+
+def _scripts(plots: Sequence[Plot]) -> list[Html]:
+    """The drawings as data, and the two scripts that draw them."""
+    drawn = {plot.name: _drawing(plot) for plot in plots}
+    data = dumps(drawn, indent=None)
+    for character in "<>&\u2028\u2029":
+        data = data.replace(character, f"\\u{ord(character):04x}")
+    data_ = raw("script", data, type="application/json", id="plots")
+    silent = tag("noscript", tag("p", "The plots need JavaScript; their numbers are here."))
+    if not plots:
+        return [silent, data_, raw("script", asset("page.js"))]
+    return [silent, data_, raw("script", plotly()), raw("script", asset("page.js"))]
+
+
+def _drawing(plot: Plot) -> dict[str, object]:
+    return {
+        "views": list(plot.views.values()),
+        "notes": [plot.notes.get(view, "") for view in plot.views],
+        "switches": [{"on": s.on, "off": s.off, "traces": s.traces} for s in plot.switches],
+        "height": plot.height,
+    }

@@ -7,8 +7,9 @@ from typing import Any
 
 from hpsearch.errors import HpsearchError
 from hpsearch.report.tables.stages import documents, finished, says
+from hpsearch.stages.gates import closed
 from hpsearch.store import RunStore
-from hpsearch.verdict import CHECKING, Document, SearchDocument, Verdict
+from hpsearch.verdict import CHECKING, Document, FinalDocument, SearchDocument, Verdict
 
 DAMAGE = (HpsearchError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 
@@ -62,6 +63,24 @@ def best_of(found: Sequence[Document]) -> dict[str, Any] | None:
     latest_first = reversed(comparable)
     best = max(latest_first, key=lambda d: sign * float((d.best or {})["value"]))
     return {"stage": best.stage, **best.to_json()["best"]}
+
+
+def following(found: Sequence[Document], *, strict: bool = False) -> str:
+    """The words of the command that a run needs next: the stage whose gate is closed, else the
+    next one, else `predict`.
+    """
+    if found and isinstance(ended := found[-1], FinalDocument):
+        if ended.winner is None:
+            return "search" if ended.verdict else "final"
+        return "predict"
+    names = [document.stage for document in found]
+    if not found or names[-1] in CHECKING:
+        shut = [d.stage for d in found if closed(d.verdict, strict=strict)]
+        missing = [stage for stage in CHECKING if stage not in names]
+        return next(iter([*shut, *missing]), "search")
+    last = found[-1]
+    words = last.next_command if isinstance(last, SearchDocument) and last.verdict else ""
+    return words.removeprefix("hpsearch ") or "search"
 
 
 def reached(found: Sequence[Document]) -> Gate | None:

@@ -1,7 +1,7 @@
 """One plot of the page: what plotly draws, and the words and the table that say the same."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,10 @@ class Switch:
 class Plot:
     """One plot. `name` is kebab-case and unique on the page; `caption` says in a sentence or two
     what is seen and what it means, with the numbers; `alt` what somebody would be told who cannot
-    see it. Of several `views` a list lets the reader choose, by their labels. `table` holds the
-    numbers drawn; `thinned` says what was left out, where something was. Drawings set no colour
-    of paper, text and grid: the page has a light and a dark template for these.
+    see it. Of several `views` a list lets the reader choose, by their labels; `notes` is what is
+    said while a view is chosen, by its label. `table` holds the numbers drawn; `thinned` says
+    what was left out, where something was. Drawings set no colour of paper, text and grid: the
+    page has a light and a dark template for these. `width` is the least that they need, in pixels.
     """
 
     name: str
@@ -50,8 +51,10 @@ class Plot:
     views: Mapping[str, Drawing]
     table: "pd.DataFrame"
     switches: Sequence[Switch] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
     thinned: str = ""
     height: int = 420  # pixels
+    width: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,16 @@ class Gallery:
     alt: str
     pictures: Sequence[Picture]
     thinned: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table that stands for itself; the fields are a plot's."""
+
+    name: str
+    title: str
+    caption: str
+    table: "pd.DataFrame"
 
 
 def label(value: Any) -> str:
