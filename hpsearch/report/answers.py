@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hpsearch.curves import ACTIONS, tally
-from hpsearch.report.progress import best_of, following
+from hpsearch.report.progress import following
 from hpsearch.report.tables.material import Material
-from hpsearch.report.tables.stages import error_of, finished, says
-from hpsearch.report.text import accuracy, is_real, metric, number, share
+from hpsearch.report.tables.stages import says
+from hpsearch.report.text import is_real, number, share
+from hpsearch.report.trust import confidence
 from hpsearch.search.space import Choice, parse_space
 from hpsearch.trial import TrialResult, ranking
 from hpsearch.verdict import (
@@ -24,6 +25,7 @@ from hpsearch.verdict import (
 
 MATTERS = 0.05  # a share of the importance below which an hparam could as well be left alone
 TOP = 10  # trials whose curves are counted
+BEYOND = 3.0  # how many times outside of all ranges a proposed rate is worth a word
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def headline(material: Material) -> Answer:
         return Answer("", f"{failed.stage} fails: {says(failed)}.", Verdict.FAIL)
     final, searches = material.final, material.searches
     if final and final.verdict:
-        return Answer("", _ended(final), _worst(material))
+        return Answer("", _ended(material, final), _worst(material))
     if not searches:
         return Answer("", _checked(material), _worst(material))
     last = searches[-1]
@@ -68,17 +70,27 @@ def _worst(material: Material) -> Verdict | None:
     return max((d.verdict for d in counted if d.verdict), key=SEVERITY.__getitem__, default=None)
 
 
-def _ended(final: FinalDocument) -> str:
+def _ended(material: Material, final: FinalDocument) -> str:
     if final.winner is None:
         return f"final fails: {final.message}."
+    doubts = list(_doubts(material))
+    yet = f" Yet {'; '.join(doubts)}." if doubts else ""
     if final.test is None:
-        return f"Finished: {final.chosen} is saved; there is no test set to judge it by."
+        return f"Finished: {final.chosen} is saved; there is no test set to judge it by.{yet}"
     low, high = final.test["interval"]
     return (
         f"Finished: the saved model is right on {final.test['accuracy']:.1%} of"
         f" {final.test['rows']:,} test rows that nothing was chosen by"
-        f" (95 % between {low:.1%} and {high:.1%})."
+        f" (95 % between {low:.1%} and {high:.1%}).{yet}"
     )
+
+
+def _doubts(material: Material) -> Iterator[str]:
+    """Why more might be in it, in a few words each."""
+    for edge in _flagged(material.searches[-1]) if material.searches else ():
+        yield f"the best {edge.hparam} lies on the {edge.side} edge of its range"
+    if word := _fault(_best_trials(material)):
+        yield f"most of the best trials are {word.replace('-', ' ')}"
 
 
 def _checked(material: Material) -> str:
@@ -97,52 +109,57 @@ def answers(material: Material) -> list[Answer]:
 
 
 def _trained(material: Material) -> Answer:
+    question = "Did it train properly?"
     found = [d for d in material.documents if isinstance(d, CheckDocument)]
-    bad = [(d.stage, c) for d in found for c in d.checks if c.verdict is not Verdict.PASS]
-    parts = list(_checks_say(material, bad))
-    fault, curves = _curves_say(material)
-    worst = max((c.verdict for _, c in bad), key=SEVERITY.__getitem__, default=Verdict.PASS)
+    checks = [(d.stage, check) for d in found for check in d.checks]
+    best = _best_trials(material)
+    if not checks and not best:
+        return Answer(question, "Not known: no stage has been run.")
+    worst = max((c.verdict for _, c in checks), key=SEVERITY.__getitem__, default=Verdict.PASS)
+    fault = _fault(best)
     if fault and worst is Verdict.PASS:
         worst = Verdict.WARN
-    if not found and not curves:
-        return Answer("Did it train properly?", "Not known: no stage has been run.")
-    return Answer("Did it train properly?", " ".join([*parts, *curves]), worst)
+    said = [*_checks_say(checks, fault), *_curves_say(best, fault), *_not_run(material)]
+    return Answer(question, " ".join(said), worst)
 
 
-def _checks_say(material: Material, bad: Sequence[tuple[str, Check]]) -> Iterator[str]:
-    found = [d for d in material.documents if isinstance(d, CheckDocument)]
-    count = sum(len(d.checks) for d in found)
-    failed = [(stage, check) for stage, check in bad if check.verdict is Verdict.FAIL]
+def _checks_say(checks: Sequence[tuple[str, Check]], fault: str) -> Iterator[str]:
+    failed = [(stage, c) for stage, c in checks if c.verdict is Verdict.FAIL]
+    warned = [(stage, c) for stage, c in checks if c.verdict is Verdict.WARN]
     if failed:
         names = ", ".join(f"{check.name} ({stage})" for stage, check in failed)
-        yield f"No: {len(failed)} of {count} checks fail: {names}. {_full(failed[0][1])}"
-    elif bad:
-        yield f"Mostly: {len(bad)} of {count} checks warn. {bad[0][0]}: {_full(bad[0][1])}"
-    elif found:
-        yield f"Yes: all {count} checks before the search pass."
+        yield f"No: {len(failed)} of {len(checks)} checks fail: {names}. {_full(failed[0][1])}"
+    elif warned:
+        stage, check = warned[0]
+        yield f"Mostly: {len(warned)} of {len(checks)} checks warn. {stage}: {_full(check)}"
+    elif checks:
+        word = "Not quite: though" if fault else "Yes:"
+        end = f", most of the best trials are {fault.replace('-', ' ')}." if fault else "."
+        yield f"{word} all {len(checks)} checks before the search pass{end}"
+
+
+def _not_run(material: Material) -> list[str]:
     missing = [stage for stage in CHECKING if not material.check(stage)]
-    if missing:
-        yield f"Not run: {', '.join(missing)}."
+    return [f"Not run: {', '.join(missing)}."] if missing else []
 
 
 def _full(check: Check) -> str:
-    return f"{check.message}; mend it: {check.fix}." if check.fix else f"{check.message}."
+    return f"{check.message}. To mend it: {check.fix}." if check.fix else f"{check.message}."
 
 
-def _curves_say(material: Material) -> tuple[bool, list[str]]:
-    """Whether the best trials share a fault, and what their curves show."""
-    best = _best_trials(material)
-    if not best:
-        return False, []
-    counts = tally(best)
-    if not counts:
-        return False, []
-    said = ", ".join(f"{n} {word.replace('-', ' ')}" for word, n in counts.items())
-    text = f"Curves of the best {len(best)} trials: {said}."
-    word, n = next(iter(counts.items()), ("healthy", 0))
-    if word == "healthy" or word not in ACTIONS or 2 * n < len(best):
-        return False, [text]
-    return True, [text, f"So: {ACTIONS[word]}."]
+def _fault(best: Sequence[TrialResult]) -> str:
+    """The word for what is wrong with the curves of half of the best trials, if anything is."""
+    word, n = next(iter(tally(best).items()), ("healthy", 0))
+    return word if word in ACTIONS and word != "healthy" and 2 * n >= len(best) else ""
+
+
+def _curves_say(best: Sequence[TrialResult], fault: str) -> Iterator[str]:
+    if counts := tally(best):
+        said = ", ".join(f"{n} {word.replace('-', ' ')}" for word, n in counts.items())
+        whose = f"best {len(best)} trials" if len(best) > 1 else "only completed trial"
+        yield f"Curves of the {whose}: {said}."
+    if fault:
+        yield f"What helps: {ACTIONS[fault]}."
 
 
 def _best_trials(material: Material) -> Sequence[TrialResult]:
@@ -163,7 +180,7 @@ def _mattered(material: Material) -> Answer:
     not_ = [name for name, value in shares if value < MATTERS]
     rest = f" Not, in the range searched: {', '.join(not_)}." if not_ else ""
     text = f"In {last.stage}, most first: {', '.join(matter)}.{rest}"
-    return Answer(question, text, Verdict.PASS)
+    return Answer(question, text)
 
 
 def _ranges(material: Material) -> Answer:
@@ -176,17 +193,19 @@ def _ranges(material: Material) -> Answer:
         return Answer(question, f"No: {last.message}.", Verdict.FAIL)
     if last.verdict is Verdict.FAIL:
         return Answer(question, f"Not known: {last.message}.", Verdict.FAIL)
-    flagged = [e for e in last.edges if e.strength in ("strong", "warn")]
-    if flagged:
-        strongest = min(flagged, key=lambda e: e.strength != "strong")
-        return Answer(question, f"No: {_edge(strongest)}", Verdict.WARN)
+    if flagged := _flagged(last):
+        return Answer(question, f"No: {flagged[0].message}.", Verdict.WARN)
+    if beyond := _unsearched(material, judged):
+        return Answer(question, f"Perhaps not: {beyond}", Verdict.WARN)
     text = f"Yes: in {last.stage} the best values lie inside every range."
     capped = [f"{e.message}." for e in last.edges if e.strength == "stability"]
     return Answer(question, " ".join([text, *capped, *_moved(judged)]), Verdict.PASS)
 
 
-def _edge(edge: Edge) -> str:
-    return f"{edge.message}."
+def _flagged(document: SearchDocument) -> list[Edge]:
+    """The edges that the search should have gone beyond, strong ones first."""
+    flagged = [edge for edge in document.edges if edge.strength in ("strong", "warn")]
+    return sorted(flagged, key=lambda edge: edge.strength != "strong")
 
 
 def _moved(judged: Sequence[SearchDocument]) -> Iterator[str]:
@@ -198,8 +217,25 @@ def _moved(judged: Sequence[SearchDocument]) -> Iterator[str]:
             continue
         (low, high), (new_low, new_high) = then.bounds, now.bounds
         if new_high > high or new_low < low:
-            was, is_ = (f"{number(a)} to {number(b)}" for a, b in (then.bounds, now.bounds))
-            yield f"{name} was moved there, from {was} to {is_}."
+            was, is_ = (f"[{number(a)}, {number(b)}]" for a, b in (then.bounds, now.bounds))
+            yield f"The range of {name} was moved on the way, from {was} to {is_}."
+
+
+def _unsearched(material: Material, judged: Sequence[SearchDocument]) -> str:
+    """Rates that the sweep proposes and no stage has searched, if they are many."""
+    sweep = material.check("sweep")
+    proposed = sweep.facts.get("range") if sweep else None
+    ranges = [parse_space(document.space).get("learning_rate") for document in judged]
+    bounds = [kind.bounds for kind in ranges if kind and not isinstance(kind, Choice)]
+    if not proposed or not bounds:
+        return ""
+    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+    if proposed[0] * BEYOND >= low and proposed[1] <= high * BEYOND:
+        return ""
+    return (
+        f"the best values lie inside every range, but rates of {number(low)} to {number(high)}"
+        f" were searched, and the sweep proposes {number(proposed[0])} to {number(proposed[1])}."
+    )
 
 
 def _proposed(material: Material) -> str:
@@ -213,43 +249,10 @@ def _proposed(material: Material) -> str:
 
 def _trust(material: Material) -> Answer:
     question = "How much to trust the best number?"
-    best = best_of(material.documents)
-    if best is None:
-        return Answer(question, "There is none yet.")
-    parts = [*_spread(material, best), *_honest(material)]
+    said = list(confidence(material))
     ended = material.final and material.final.winner is not None and material.final.test
-    return Answer(question, " ".join(parts), Verdict.PASS if ended else Verdict.WARN)
-
-
-def _spread(material: Material, best: dict[str, object]) -> Iterator[str]:
-    name, value = str(best["metric"]), best["value"]
-    count = sum(finished(d) for d in material.searches)
-    error = error_of(name, value, material.rows)
-    around = "" if error is None else f" ± {accuracy(error)} ({material.rows:,} rows)"
-    yield f"The search's best {name}, {metric(name, value)}{around}, is the luckiest of {count:,}."
-    ranked = ranking(material.trials.get(str(best["stage"]), ()))
-    tied = sum(r.score >= ranked[0].score - error for r in ranked) if ranked and error else 1
-    if tied > 1:
-        yield f"{tied} trials lie within one standard error of it: their order is noise."
-
-
-def _honest(material: Material) -> Iterator[str]:
-    final = material.final
-    if final is None or final.winner is None:
-        yield "It promises too much until final trains the winners again with fresh seeds."
-        return
-    if final.optimism is not None:
-        yield f"Trained again with fresh seeds it is {_lower(final.optimism)}."
-    if final.test:
-        low, high = final.test["interval"]
-        yield f"Trust the test accuracy: {accuracy(final.test['accuracy'])}, 95 % {accuracy(low)}"\
-              f" to {accuracy(high)}, from rows read once."  # fmt: skip
-    if final.earlier:
-        yield f"They have been read {len(final.earlier) + 1} times, by --force."
-
-
-def _lower(optimism: float) -> str:
-    return f"{accuracy(abs(optimism))} {'lower' if optimism > 0 else 'higher'}"
+    verdict = Verdict.PASS if ended else Verdict.WARN
+    return Answer(question, " ".join(said) or "There is none yet.", verdict if said else None)
 
 
 def _next(material: Material) -> Answer:
@@ -261,8 +264,15 @@ def _next(material: Material) -> Answer:
     judged = [d for d in material.searches if d.decision]
     if judged:
         parts.append(f"The search {judged[-1].decision}.")
+    if judged and not following(material.documents).startswith("search"):
+        parts += _worth(judged[-1])
     parts.append(f"Run: {command(material)}")
     return Answer("What to do next?", " ".join(parts))
+
+
+def _worth(last: SearchDocument) -> list[str]:
+    names = " and ".join(dict.fromkeys(edge.hparam for edge in _flagged(last)))
+    return [f"Worth another search, with {names} as in {last.stage}/next.yaml."] if names else []
 
 
 def command(material: Material) -> str:

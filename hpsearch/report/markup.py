@@ -21,7 +21,7 @@ class Html(str):
 
 
 def tag(name: str, /, *inside: Any, **attributes: Any) -> Html:
-    """One element: `tag("p", "1 < 2", id="x", class_="dim")`. Of the attributes True stands
+    """One element: `tag("p", "1 < 2", id="x", class_="note")`. Of the attributes True stands
     without a value, False and None are left out; `_` is written `-`.
     """
     written = "".join(_attribute(key.rstrip("_"), value) for key, value in attributes.items())
