@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CONFIG ?= digits
 CIFAR10 ?= data/cifar10
 
-.PHONY: help install run report test test-all test-oracle lint bench bench-peers clean
+.PHONY: help install run report test test-all test-oracle test-browser lint bench bench-peers clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test-all: lint  ## the slow tests too
 
 test-oracle: $(VENV)/.oracle  ## the numbers against PyTorch, scikit-learn, SciPy and Optuna
 	$(BIN)/python -m pytest tests/oracle
+
+test-browser: $(VENV)/.browser  ## the report in a real browser (skipped where there is no Chromium)
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -55,6 +58,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.oracle: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP_INSTALL) -e '.[dev,oracle]'
+	@touch $@ $(VENV)/.dev $(VENV)/.run
+
+$(VENV)/.browser: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[dev,browser]'
 	@touch $@ $(VENV)/.dev $(VENV)/.run
 
 $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
