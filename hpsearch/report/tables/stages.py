@@ -169,14 +169,15 @@ def varying(results: Sequence[TrialResult]) -> list[str]:
 
 def space_rows(document: SearchDocument, results: Sequence[TrialResult]) -> list[Row]:
     best = ranking(results)[:TOP]
-    following = _parsed(document.stage, document.next_space)
+    following = parsed(document.stage, document.next_space)
     return [
         _space_row(document, name, kind, following.get(name), best)
-        for name, kind in _parsed(document.stage, document.space).items()
+        for name, kind in parsed(document.stage, document.space).items()
     ]
 
 
-def _parsed(stage: str, written: Mapping[str, Any]) -> dict[str, Distribution]:
+def parsed(stage: str, written: Mapping[str, Any]) -> dict[str, Distribution]:
+    """A document's space; HostError where it is none."""
     try:
         return parse_space(written)
     except (ValidationError, TypeError, ValueError) as error:

@@ -1,0 +1,260 @@
+"""One hparam at a time: what was reached over its range, and whether the range is right."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from hpsearch.report.plots.marks import (
+    DRAWN,
+    EDGE,
+    HOVER,
+    Piece,
+    crosses,
+    drawn_axis,
+    hover,
+    layout,
+    metric_axis,
+    metric_name,
+    shelf,
+    stage_look,
+    star,
+)
+from hpsearch.report.plots.plot import (
+    GREY,
+    ORANGE,
+    SKY,
+    VERMILION,
+    Drawing,
+    Plot,
+    joined,
+    label,
+)
+from hpsearch.report.tables import stages
+from hpsearch.report.tables.axis import Axis
+from hpsearch.report.tables.material import Material
+from hpsearch.report.tables.points import (
+    axes_of,
+    by_importance,
+    everything,
+    ranges,
+    reached,
+    searched,
+)
+from hpsearch.report.tables.stages import TOP
+from hpsearch.report.tables.thinning import thinned
+from hpsearch.report.text import number, plain, share
+from hpsearch.trial import TrialResult, ranking
+from hpsearch.verdict import Edge, SearchDocument
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OUTER = 0.05  # of the range: the zone that is shaded where its edge is flagged
+LINE, LINES = 56, 8  # characters of the words above a view, as many as a phone shows; their lines
+JITTER = 0.3  # of the distance of two items of a list
+ZONES = {"strong": VERMILION, "stability": VERMILION, "warn": ORANGE, "info": SKY}
+
+
+@dataclass(frozen=True)
+class Field:
+    """What all views show: the trials drawn, where they stand on the metric's axis (those without
+    a value beyond the worst), the best of all, and the stage whose ranges are judged.
+    """
+
+    drawn: Sequence[TrialResult]
+    metric: str
+    values: Sequence[float]
+    texts: Sequence[str]
+    best: Sequence[TrialResult]
+    document: SearchDocument
+    bounds: "pd.DataFrame"
+
+    @property
+    def heights(self) -> list[float]:
+        low = shelf(self.metric, self.values)
+        return [value if math.isfinite(value) else low for value in self.values]
+
+
+def axes(material: Material) -> Plot | None:
+    """A view per hparam, the most important first: is its range right?"""
+    results = everything(material)
+    found = axes_of(material, results) if results else {}
+    if not found:
+        return None
+    metric, (drawn, said) = searched(material), thinned(results, DRAWN)
+    values = [reached(result, metric) for result in drawn]
+    field = Field(
+        drawn, metric, values, hover(drawn, metric), ranking(results)[:TOP],
+        _judged(material), ranges(material),
+    )  # fmt: skip
+    names = by_importance(material.searches, list(found))
+    table = stages.space(field.document, material.trials[field.document.stage])
+    return Plot(
+        "axes", "Is the range right?", _caption(field.document, names),
+        _alt(field, names), {label(n): _drawing(found[n], field) for n in names}, table,
+        thinned=said, height=470,
+    )  # fmt: skip
+
+
+def _judged(material: Material) -> SearchDocument:
+    """The last stage with a verdict, or where none has one the last."""
+    found = [document for document in material.searches if document.verdict is not None]
+    return [*material.searches[-1:], *found][-1]
+
+
+def _caption(document: SearchDocument, names: Sequence[str]) -> str:
+    stage = plain(document.stage)
+    if document.verdict is None:
+        return f"{stage} is not judged yet: whether the best lie on an edge is said when it ends."
+    loud = [e for e in document.edges if e.strength != "info" and e.hparam in names]
+    if not loud:
+        return (
+            f"No range of {stage} ends too early: the best lie inside, or there is nothing to gain"
+            " beyond. The circles are the best five trials, the lines the ends of the range."
+        )
+    said = [f"{plain(e.hparam)} at its {plain(e.side)} end ({plain(e.strength)})" for e in loud]
+    return (
+        f"In {stage} the best may lie beyond the range: {', '.join(said)}. The shaded zone is the"
+        " end in question; the circles are the best five trials of all."
+    )
+
+
+def _alt(field: Field, names: Sequence[str]) -> str:
+    text = f"{metric_name(field.metric)} over {', '.join(map(plain, names))}, one view each."
+    if not field.best:
+        return f"{text} No trial was completed."
+    first = number(field.best[0].hparams.get(names[0]), 3)
+    return f"{text} The best trial has {plain(names[0])} {first}."
+
+
+def _drawing(axis: Axis, field: Field) -> Drawing:
+    xs = [_place(axis, result, n) for n, result in enumerate(field.drawn)]
+    edges = [edge for edge in field.document.edges if edge.hparam == axis.name]
+    lines = wrap(_words(axis, field, edges), LINE)
+    lines = lines if len(lines) <= LINES else [*lines[: LINES - 1], "..."]
+    note = {
+        "text": joined([label(line) for line in lines]), "xref": "paper", "yref": "paper", "x": 0,
+        "y": 1.01, "xanchor": "left", "yanchor": "bottom", "align": "left", "showarrow": False,
+    }  # fmt: skip
+    return {
+        "data": [*_by_stage(xs, field), *_lost(xs, field), *_best(xs, field)],
+        "layout": layout(
+            xaxis=drawn_axis(axis), yaxis=metric_axis(field.metric, field.values),
+            shapes=[*_ends(axis, field), *_zones(axis, field, edges)], annotations=[note],
+            margin={"l": 8, "r": 8, "t": 12 + 16 * len(lines), "b": 8},
+            legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
+        ),
+    }  # fmt: skip
+
+
+def _place(axis: Axis, result: TrialResult, number_of: int) -> float:
+    """Items of a list are strewn a little, so that trials do not hide each other."""
+    strewn = 0.0 if axis.ranged else JITTER * (2 * (number_of * 0.618034 % 1) - 1)
+    return axis.of(result.hparams) + strewn
+
+
+def _words(axis: Axis, field: Field, edges: Sequence[Edge]) -> str:
+    """What the evidence says of this range."""
+    if edges:
+        return "; ".join(f"{edge.strength} edge: {edge.message}" for edge in edges)
+    if field.document.verdict is None:
+        return f"{field.document.stage} is not judged yet"
+    ends = _bounds(axis, field, field.document.stage)
+    best = next((r for r in field.best if axis.name in r.hparams), None)
+    if ends is None or best is None:
+        return "no end of it is in question"
+    low, high = ends
+    part = (axis.of(best.hparams) - low) / (high - low)
+    if not 0 <= part <= 1:
+        return f"no end is in question, yet the best of all lies outside {field.document.stage}"
+    return f"the best lies at {share(part)} of the range of {field.document.stage}: inside it"
+
+
+def _bounds(axis: Axis, field: Field, stage: str) -> tuple[float, float] | None:
+    """The ends of a stage's range on the axis; of a list those of its items."""
+    if not axis.ranged:
+        return axis.low, axis.high
+    table = field.bounds
+    own = table[(table["stage"] == stage) & (table["hparam"] == axis.name)]
+    return next(
+        ((axis.place(row.low), axis.place(row.high)) for row in own.itertuples()), None
+    )
+
+
+def _by_stage(xs: Sequence[float], field: Field) -> list[Piece]:
+    traces = []
+    for place, stage in enumerate(dict.fromkeys(result.stage for result in field.drawn)):
+        own = [
+            n for n, result in enumerate(field.drawn)
+            if result.stage == stage and math.isfinite(field.values[n])
+        ]  # fmt: skip
+        look = stage_look(place)
+        marker = {"color": look["color"], "symbol": look["symbol"], "size": 7, "line": EDGE}
+        if own:
+            traces.append(_marks(label(stage), own, xs, field) | {"marker": marker})
+    return traces
+
+
+def _marks(name: str, own: Sequence[int], xs: Sequence[float], field: Field) -> Piece:
+    heights = field.heights
+    return {
+        "type": "scatter", "mode": "markers", "name": name, "x": [xs[n] for n in own],
+        "y": [heights[n] for n in own], "text": [field.texts[n] for n in own],
+        "hovertemplate": HOVER,
+    }  # fmt: skip
+
+
+def _lost(xs: Sequence[float], field: Field) -> list[Piece]:
+    own = [n for n, value in enumerate(field.values) if not math.isfinite(value)]
+    heights = field.heights
+    parts = [xs[n] for n in own], [heights[n] for n in own], [field.texts[n] for n in own]
+    return [crosses(*parts)] if own else []
+
+
+def _best(xs: Sequence[float], field: Field) -> list[Piece]:
+    places = {id(result): n for n, result in enumerate(field.drawn)}
+    own = [places[id(result)] for result in field.best if id(result) in places]
+    if not own:
+        return []
+    ring = {"symbol": "circle-open", "size": 14, "color": VERMILION, "line": {"width": 2}}
+    others = [_marks("best five", own[1:], xs, field) | {"marker": ring}] if own[1:] else []
+    return [*others, star(xs[own[0]], field.heights[own[0]], field.texts[own[0]])]
+
+
+def _ends(axis: Axis, field: Field) -> list[Piece]:
+    """The ends of every stage's range; those that are judged are whole lines."""
+    if not axis.ranged:
+        return []
+    found = []
+    for stage in dict.fromkeys(result.stage for result in field.drawn):
+        judged = stage == field.document.stage
+        look = {"width": 2, "color": "#808080"} if judged else {"color": GREY, "dash": "dot"}
+        found += [
+            {"type": "line", "x0": end, "x1": end, "y0": 0, "y1": 1, "yref": "y domain",
+             "line": look, "layer": "below"}
+            for end in _bounds(axis, field, stage) or ()
+        ]  # fmt: skip
+    return found
+
+
+def _zones(axis: Axis, field: Field, edges: Sequence[Edge]) -> list[Piece]:
+    """The outer parts whose edge was flagged, with the strength as their label."""
+    ends = _bounds(axis, field, field.document.stage)
+    return [_zone(axis, ends, edge) for edge in edges if ends]
+
+
+def _zone(axis: Axis, ends: tuple[float, float], edge: Edge) -> Piece:
+    low, high = ends
+    width = OUTER * (high - low) if axis.ranged else 0.5
+    start, end = (low, low + width) if edge.side == "low" else (high - width, high)
+    if not axis.ranged:
+        start, end = (low - width, low + width) if edge.side == "low" else (end - width, end + width)
+    position = "top left" if edge.side == "low" else "top right"
+    return {
+        "type": "rect", "x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "y domain",
+        "layer": "below", "opacity": 0.3, "line": {"width": 0},
+        "fillcolor": ZONES.get(edge.strength, ORANGE),
+        "label": {"text": label(edge.strength), "textposition": position, "textangle": -90},
+    }  # fmt: skip
