@@ -13,7 +13,7 @@ from hpsearch.nn.net import Net
 from hpsearch.portable import portable
 from hpsearch.prediction import Member, Predictor
 from hpsearch.runner import Runner
-from hpsearch.stages import final
+from hpsearch.stages import final, mistakes
 from hpsearch.stages.context import Context, Stage
 from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import Document, FinalDocument
@@ -62,14 +62,26 @@ class Finisher(Runner):
         return self._conclude(context, wanted)
 
     def _restore(self, context: Context, known: FinalDocument) -> None:
-        """Saves the chosen nets again where the file is gone; lost nets are trained again."""
-        if known.winner is not None and self.store.arrays(MODEL) is None:
+        """Saves the chosen nets and their mistakes again where the file is gone; lost nets are
+        trained again.
+        """
+        if known.winner is None:
+            return
+        if self.store.arrays(MODEL) is None:
             self._trained(context, known)
             self._save_model(self._predictor(known.members), known.members)
+        if self.store.arrays(mistakes.NAME) is None:
+            saved = Predictor.read(self.store.folder / f"{MODEL}.npz")
+            judged = _Judged(saved, self.data.validation, self.jobs)
+            self._save_mistakes(judged.answers(len(known.members)), known.members)
 
     def _save_model(self, chosen: Predictor, members: Sequence[int]) -> str:
         path = self.store.write_weights(MODEL, members[0], chosen.arrays())
         return str(path.relative_to(self.store.folder))
+
+    def _save_mistakes(self, answers: NDArray[np.float64], members: Sequence[int]) -> None:
+        found = mistakes.surest(answers, self.data.validation, self.data)
+        self.store.write_weights(mistakes.NAME, members[0], found)
 
     def _taken(self, known: FinalDocument | None) -> int:
         """How many ids there are, given or used."""
@@ -134,13 +146,15 @@ class Finisher(Runner):
         size = len(chosen["members"])
         test = None
         saved = replace(everything, members=everything.members[:size])
-        model = self._save_model(saved, chosen["members"])
+        model, answers = self._save_model(saved, chosen["members"]), validation.answers(size)
+        self._save_mistakes(answers, chosen["members"])
         if self.data.test is not None:
             tested, nets = _Judged(saved, self.data.test, self.jobs), len(_first(names))
             test = tested.together(size) | tested.one_net(min(size, nets))
         return replace(
             document, predictors=predictors, chosen=chosen["name"], members=chosen["members"],
             test=test, model=model,
+            confusion=mistakes.confusion(answers, validation.y, self.data.classes),
         )  # fmt: skip
 
     def _predictor(self, ids: Sequence[int]) -> Predictor:
@@ -186,9 +200,13 @@ class _Judged:
                 if name != "interval"}  # fmt: skip
         return {**mean, "rows": len(self.y)}
 
+    def answers(self, nets: int) -> NDArray[np.float64]:
+        """The probabilities (N, C) of the first so many nets as an ensemble."""
+        return np.asarray(np.mean(self.flipped[:nets], axis=0))
+
     def together(self, nets: int) -> dict[str, Any]:
-        """The first so many nets as an ensemble."""
-        return self._scores(np.mean(self.flipped[:nets], axis=0))
+        """What these are worth."""
+        return self._scores(self.answers(nets))
 
     def _scores(self, answers: NDArray[np.float64]) -> dict[str, Any]:
         return final.scores(answers, self.y, self.classes)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -17,7 +16,7 @@ from filelock import FileLock, Timeout
 from hpsearch.atomic import State, remove_leftovers, state_of, write_atomically, write_together
 from hpsearch.checkpoint import Checkpoints
 from hpsearch.csvtables import curves_csv, trials_csv
-from hpsearch.errors import HostError, UsageError
+from hpsearch.errors import DataError, HostError, UsageError
 from hpsearch.strictjson import dumps
 from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import CHECKING, CheckDocument, Document, FinalDocument, SearchDocument
@@ -217,10 +216,12 @@ class RunStore:
 
     def arrays(self, name: str) -> dict[str, Any] | None:
         """What `write_weights` wrote as `name`.npz; None where there is none that can be read."""
+        from hpsearch.data.arrays import archive
+
         try:
-            with np.load(self.folder / f"{name}.npz", allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            stored = archive(self.folder / f"{name}.npz")
+            return {key: array.read() for key, array in stored.items()}
+        except DataError:
             return None
 
     def best_trial(self, stage: str) -> int | None:

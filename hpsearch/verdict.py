@@ -166,8 +166,9 @@ class FinalDocument:
     `candidates` are the trials trained again, best first (see `stages.final.opening`), `winner`
     the place of the chosen one among them; `optimism` what the search promised too much;
     `predictors` what one net and the ensembles reach on the validation rows, and `chosen` the
-    name of the one that is saved, of the nets `members`. `test` is what it reaches on the test
-    rows, None where there are none; `earlier` the choices evaluated before, by --force.
+    name of the one that is saved, of the nets `members`, and `confusion` the classes that it takes
+    for others there (see `stages.mistakes`). `test` is what it reaches on the test rows, None
+    where there are none; `earlier` the choices evaluated before, by --force.
     """
 
     verdict: Verdict | None
@@ -187,6 +188,7 @@ class FinalDocument:
     earlier: Sequence[Mapping[str, Any]] = ()
     message: str = ""
     model: str = ""
+    confusion: Mapping[str, Any] | None = None
     next_command: str = ""
     stage: str = "final"
 
