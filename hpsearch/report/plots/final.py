@@ -17,7 +17,7 @@ from hpsearch.report.plots.plot import (
     joined,
     label,
 )
-from hpsearch.report.tables.final import intervals
+from hpsearch.report.tables.final import COLUMNS, intervals
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.stages import finished
 from hpsearch.report.tables.winner import confusion, per_class
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CLASSES = 25  # whose accuracy is drawn, at most
-WIDE = 18  # characters of a line beside a dot
+WIDE = 20  # characters of a line beside a dot
 LINE = 34  # pixels for each
 APART = 0.22  # of the distance between two lines: where the seeds lie below their mean
 MARKS = {
@@ -78,8 +78,7 @@ def _views(
     if document.metric == "val_accuracy":
         yield "results", _drawing(table, "accuracy", level)
         return
-    name = document.metric.removeprefix("val_").replace("_", " ")
-    yield "trained again", _drawing(table[again], f"validation {name}", None)
+    yield "trained again", _drawing(table[again], _words(document.metric), None)
     if not again.all():
         yield "ensembles and test", _drawing(table[~again], "accuracy", level)
 
@@ -90,7 +89,7 @@ def _drawing(table: "pd.DataFrame", title: str, level: float | None) -> Drawing:
         _dots(rows[rows.kind == kind], kind) for kind in MARKS if (rows.kind == kind).any()
     ]
     ends = rows[["search", "value", "low", "high"]].to_numpy()
-    each = [value for values in rows["each"] for value in values]
+    each = [value for values in rows[rows.kind == "candidate"]["each"] for value in values]
     found = [v for v in [*ends.ravel().tolist(), *each] if math.isfinite(v)]
     names = [_named(row) for row in rows.to_dict("records")]
     layout = _layout(names, title, found)
@@ -183,7 +182,7 @@ def _classes(classes: "pd.DataFrame") -> Drawing:
     """Every class's accuracy, the worst first."""
     shown = classes.sort_values("recall", kind="stable")[:CLASSES].reset_index(drop=True)
     rows = shown.rename(columns={"class": "name", "recall": "value", "rows": "measured_on"})
-    rows = rows.assign(kind="class", chosen=False, search=math.nan, each=[()] * len(rows))
+    rows = rows.assign(kind="class", chosen=False).reindex(columns=list(COLUMNS))
     drawing = _drawing(rows, "accuracy within the class", None)
     overall = float(classes.right.sum() / classes.rows.sum())
     line = _line(overall, len(rows), "all classes")
@@ -198,11 +197,12 @@ def _says(
         return
     yield _test_says(document, table)
     trials = sum(finished(d) for d in material.searches)
-    first = table.iloc[0]
+    first, what = table.iloc[0], _words(document.metric)
     then, now = (metric(document.metric, float(first[key])) for key in ("search", "value"))
     yield (
-        f"{plain(first['name'], LONGEST)}, the best of {trials:,} trials, promised {then} and,"
-        f" trained again with fresh seeds, has {now}{_too_much(document.metric, first)}."
+        f"{plain(first['name'], LONGEST)}, the best of {trials:,} trials, promised a {what} of"
+        f" {then} and, trained again with fresh seeds, has {now}"
+        f"{_too_much(document.metric, first)}."
     )
     if level is not None:
         yield f"Answering without the input is right {share(level)} of the time."
@@ -226,8 +226,13 @@ def _too_much(name: str, first: "pd.Series[Any]") -> str:
     if math.isnan(luck):
         return ""
     if luck > 0:
-        return f": {metric(name, float(luck))} too much, the luck of being picked"
+        said = "good" if name == "val_loss" else "much"
+        return f": {metric(name, float(luck))} too {said}, the luck of being picked"
     return ": the search did not promise too much"
+
+
+def _words(name: str) -> str:
+    return plain(name.replace("val_", "validation ").replace("_", " "), LONGEST)
 
 
 def _finite(values: Any) -> list[float | None]:

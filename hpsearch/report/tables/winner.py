@@ -64,12 +64,12 @@ def first_layer(material: Material, most: int) -> Filters | None:
     """That of the saved predictor's first net, or before `final` of the best trial; at most so
     many units. None where the data are no images, or there is no model that can be read.
     """
-    shape, found = _image_shape(material), _model(material)
-    if shape is None or found is None:
+    found = _model(material)
+    if found is None:
         return None
     where, predictor = found
-    net = predictor.members[0].net
-    if math.prod(shape) != net.sizes[0]:
+    net, shape = predictor.members[0].net, predictor.image_shape or _image_shape(material)
+    if shape is None or math.prod(shape) != net.sizes[0]:
         return None
     params = Params.over(predictor.members[0].weights[None], net)
     weights, varying = _on_pixels(params.weights[0][0].astype(np.float64), predictor)
