@@ -21,6 +21,7 @@ from hpsearch.nn.net import Net, initialize
 from hpsearch.nn.params import Params
 from hpsearch.nn.products import batch
 from hpsearch.stages.context import Context, net_of
+from hpsearch.stages.layers import Layer, shown, statistics
 
 Floats = NDArray[np.float64]
 AT_ONCE = 20_000_000  # numbers initialised or activated together, at most
@@ -29,31 +30,17 @@ NARROW = 30
 QUIET, LOUD = 0.5, 3.0  # the inputs' root mean square; standardised ones have 1
 
 
-class Layer(NamedTuple):
-    """A hidden layer's activations: means over the initialisations, shares of 0 to 1.
-
-    `zero` are activations that are exactly 0, `saturated` those near the ends of a bounded
-    activation, `dead` the units that have no gradient on any of the rows.
-    """
-
-    layer: int
-    units: int
-    mean: float
-    std: float
-    zero: float
-    saturated: float
-    dead: float
-
-
 class Draws(NamedTuple):
     """What many fresh initialisations have in common, an entry for each: the loss, the loss with
-    the labels permuted, the mean variance of a row's logits; and the layers, averaged.
+    the labels permuted, the mean variance of a row's logits; and the layers, averaged. `first`
+    are the layers' activations (O, N) in the first of them, of a few rows.
     """
 
     losses: Floats
     permuted: Floats
     spread: Floats
     layers: tuple[Layer, ...]
+    first: tuple[Floats, ...]
 
 
 @dataclass(frozen=True)
@@ -161,17 +148,17 @@ class Probe:
             self._measured(np.stack([self.draw(n) for n in range(count)[start:][:group]]), rng)
             for start in range(0, count, group)
         ]
-        losses, permuted, spread, layers = zip(*parts, strict=True)
+        losses, permuted, spread, layers, firsts = zip(*parts, strict=True)
         return Draws(
             np.concatenate(losses), np.concatenate(permuted), np.concatenate(spread),
-            self._layers(np.concatenate(layers, axis=1)),
+            self._layers(np.concatenate(layers, axis=1)), firsts[0],
         )  # fmt: skip
 
     def _measured(
         self, flat: Floats, rng: np.random.Generator
-    ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Of the weights (K, P): losses, losses with permuted labels and spread, each (K,), and
-        the statistics (L, K, 5) of the layers.
+    ) -> tuple[Floats, Floats, Floats, Floats, tuple[Floats, ...]]:
+        """Of the weights (K, P): losses, losses with permuted labels and spread, each (K,), the
+        statistics (L, K, 5) of the layers, and the first weights' activations to be shown.
         """
         tape = self._forward(flat, self.x)
         logits = tape.logits.copy()
@@ -180,25 +167,16 @@ class Probe:
         ]
         losses = mean_rows(self._rows(tape.logits, self.y))
         spread = logits.var(axis=1).mean(axis=-1)
-        hidden = zip(tape.z[:-1], tape.a[:-1], strict=True)
-        layers = np.array([self._statistics(z, a) for z, a in hidden]).reshape(-1, len(flat), 5)
-        return losses, np.concatenate(permuted), spread, layers
+        kind, hidden = ACTIVATIONS[self.net.activation], zip(tape.z[:-1], tape.a[:-1], strict=True)
+        layers = np.array([statistics(kind, z, a) for z, a in hidden]).reshape(-1, len(flat), 5)
+        first = tuple(shown(a[0]) for a in tape.a[:-1])
+        return losses, np.concatenate(permuted), spread, layers, first
 
     def _rows(self, logits: Array, labels: NDArray[np.int64]) -> Floats:
         return LOSSES[self.loss_name].rows(logits, labels)
 
-    def _statistics(self, z: Array, a: Array) -> Floats:
-        """Mean, std, shares of zeros, of saturated activations and of dead units, (K, 5)."""
-        flat = a.reshape(len(a), -1)
-        kind = ACTIVATIONS[self.net.activation]
-        off = kind.saturated(z, a)
-        saturated = off.mean(axis=(1, 2)) if kind.bounded else np.zeros(len(a))
-        dead = off.all(axis=2).mean(axis=1)
-        found = (flat.mean(axis=1), flat.std(axis=1), (flat == 0).mean(axis=1), saturated, dead)
-        return np.stack(found, axis=1)
-
-    def _layers(self, statistics: Floats) -> tuple[Layer, ...]:
-        means = statistics.mean(axis=1)
+    def _layers(self, measured: Floats) -> tuple[Layer, ...]:
+        means = measured.mean(axis=1)
         return tuple(
             Layer(number, units, *map(float, row))
             for number, (units, row) in enumerate(zip(self.net.sizes[1:-1], means, strict=True), 1)

@@ -22,6 +22,7 @@ from hpsearch.verdict import Check, CheckDocument, Verdict
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
 STRONG = 1e-2  # a penalty in the sweep that may be why nothing learns
+POINTS = 100  # of a rate's curve, at most
 FAR = 100.0  # rates of this size that leave the loss flat are not too small
 
 
@@ -91,7 +92,7 @@ def judge(context: Context, done: Sequence[TrialResult]) -> CheckDocument:
     facts = {
         "baseline": ladder.baseline,
         "rates": [
-            {**vars(t), "usable": ladder.learns(t)}
+            {**vars(t), "usable": ladder.learns(t), **_course(done, t.rate)}
             for t in sorted(ladder.rates, key=lambda t: -t.rate)
         ],
         "learning_rate": best.rate if best else None,
@@ -114,6 +115,14 @@ def judge(context: Context, done: Sequence[TrialResult]) -> CheckDocument:
         range_check(context, ladder, troubles, curve=curve),
     )
     return CheckDocument("sweep", checks, facts)
+
+
+def _course(done: Sequence[TrialResult], rate: float) -> dict[str, list[Any]]:
+    """A rate's minibatch losses for its curve: at most POINTS, evenly, the first and last too."""
+    losses = next(r.losses for r in done if dict(r.hparams) == {"learning_rate": rate})
+    count = min(POINTS, len(losses))
+    drawn = [losses[place * (len(losses) - 1) // max(1, count - 1)] for place in range(count)]
+    return {"steps": [step for step, _ in drawn], "losses": [loss for _, loss in drawn]}
 
 
 _NOTHING = (

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpsearch.stages.context import Context, Stage
+from hpsearch.stages.layers import histogram
 from hpsearch.stages.probe import Probe
 from hpsearch.stages.sanity.activations import (
     activation_statistics,
@@ -47,7 +48,10 @@ def judge(context: Context, done: Sequence[TrialResult]) -> CheckDocument:
         untrained = [
             with_corners(check, probe, space if check in CORNERED else ()) for check in UNTRAINED
         ]
-        layers = [layer._asdict() for layer in probe.draws.layers]
+        layers = [
+            {**layer._asdict(), "histogram": histogram(first)}
+            for layer, first in zip(probe.draws.layers, probe.draws.first, strict=True)
+        ]
     trained = [check(context, done) for check in TRAINED]
     facts = {"layers": layers, "n_params": probe.net.n_params}
     return CheckDocument("sanity", (*untrained, *trained), facts)

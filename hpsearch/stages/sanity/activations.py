@@ -4,7 +4,8 @@ import math
 from functools import partial
 
 from hpsearch.nn.activations import ACTIVATIONS
-from hpsearch.stages.probe import Layer, Probe
+from hpsearch.stages.layers import Layer
+from hpsearch.stages.probe import Probe
 from hpsearch.verdict import Check, Verdict
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
