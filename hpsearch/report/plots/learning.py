@@ -1,0 +1,211 @@
+"""All learning curves of a stage in one plot."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from hpsearch.curves import tally
+from hpsearch.report.plots.lines import (
+    HIDDEN,
+    Trace,
+    axis,
+    drawn,
+    layout,
+    log_switch,
+    losses,
+    style,
+)
+from hpsearch.report.plots.plot import GREY, PURPLE, VERMILION, Drawing, Plot, joined, label
+from hpsearch.report.tables import learning
+from hpsearch.report.tables.material import Material
+from hpsearch.report.tables.thinning import thinned
+from hpsearch.report.text import metric, number
+from hpsearch.trial import Status, TrialResult, ranking
+from hpsearch.verdict import SearchDocument
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOP = 10  # trials that have a colour
+GREYS = 200  # trials that have none, at most
+POINTS = 100  # epochs of a grey curve, at most
+NAMED = 6  # hparams told of a curve that is pointed at
+BEYOND = 1.5  # times the highest loss of the trials that were completed: the top of the plot
+MEASURES = {
+    "val_accuracy": "validation accuracy", "val_balanced_accuracy": "validation balanced accuracy",
+    "val_loss": "validation loss", "train_loss": "training loss",
+}  # fmt: skip
+SIGNS = {  # of how a trial ended: symbol, colour
+    Status.DIVERGED: ("x", VERMILION),
+    Status.PRUNED: ("circle-open", PURPLE),
+}
+READING = (
+    f"The {TOP} best trials have a colour, the others are grey; a cross is where a trial diverged,"
+    " a ring where one was pruned."
+)
+
+
+class Shown(NamedTuple):
+    """The trials of a stage that are drawn, and their tables (see `report.tables.learning`)."""
+
+    results: Sequence[TrialResult]
+    courses: "pd.DataFrame"
+    ends: "pd.DataFrame"
+    left_out: str
+
+    @classmethod
+    def of(cls, material: Material, document: SearchDocument, measures: Sequence[str]) -> "Shown":
+        rows = learning.training_rows(material)
+        results, left_out = thinned(material.trials[document.stage], TOP + GREYS)
+        batches = {r.id: learning.batches(r, rows, document.settings) for r in results}
+        table = learning.courses(results, measures)
+        ends = learning.ends(results, batches, measures)
+        return cls(results, table, ends, left_out)
+
+
+def curves(material: Material) -> Plot | None:
+    """Every trial's curve, a view for each stage and measure, the latest stage first."""
+    import pandas as pd
+
+    views: dict[str, Drawing] = {}
+    notes, tables, left_out = dict[str, str](), list[pd.DataFrame](), list[str]()
+    stages = [d for d in reversed(material.searches) if material.trials.get(d.stage)]
+    for document in stages:
+        measures = list(dict.fromkeys([document.metric, "val_accuracy", "train_loss"]))
+        shown = Shown.of(material, document, measures)
+        for name in measures:
+            view = f"{document.stage}: {MEASURES[name]}"
+            views[view] = _together(shown, name)
+            notes[view] = _says(document, material.trials[document.stage])
+        tables.append(shown.courses.assign(stage=document.stage))
+        left_out += [f"{document.stage}: {shown.left_out}"] if shown.left_out else []
+    if not views:
+        return None
+    return Plot(
+        "learning-curves", "All learning curves", f"{_progress(material, stages)}{READING}",
+        f"A line for each trial over its epochs. {next(iter(notes.values()))}", views,
+        pd.concat(tables, ignore_index=True).set_index("stage").reset_index(),
+        switches=[log_switch()], thinned="; ".join(left_out), height=480, notes=notes,
+    )  # fmt: skip
+
+
+def _progress(material: Material, stages: Sequence[SearchDocument]) -> str:
+    """How the best trial of the stages, the latest first, has changed."""
+    best = [(d, ranking(material.trials[d.stage])[:1]) for d in reversed(stages)]
+    found = [(d, each[0]) for d, each in best if each]
+    if len(found) < 2:
+        return ""
+    (first, one), (last, other) = found[0], found[-1]
+    return (
+        f"The best {MEASURES[last.metric]} went from {metric(first.metric, one.value)} in"
+        f" {first.stage} to {metric(last.metric, other.value)} in {last.stage}. "
+    )
+
+
+def _says(document: SearchDocument, results: Sequence[TrialResult]) -> str:
+    """A stage's curves in words."""
+    best, counts = ranking(results)[:TOP], tally(results)
+    lost = sum(r.status is Status.DIVERGED for r in results)
+    pruned = sum(r.status is Status.PRUNED for r in results)
+    parts = [f"{document.stage}: no trial was completed yet"]
+    if best:
+        top = best[0]
+        parts = [
+            f"{document.stage}: trial {top.id} is the best,"
+            f" {metric(top.metric, top.value)} {MEASURES[top.metric]} at epoch {top.best_epoch} of"
+            f" {top.epochs}; place {len(best)} has {metric(top.metric, best[-1].value)}"
+        ]
+    parts += [f"{lost} of {len(results)} diverged"] * bool(lost)
+    parts += [f"{pruned} were pruned"] * bool(pruned)
+    words = ", ".join(f"{word} {count}" for word, count in counts.items())
+    return "; ".join(parts) + (f". Verdicts on the curves: {words}." if words else ".")
+
+
+def _together(shown: Shown, measure: str) -> Drawing:
+    """One view: the grey curves as one trace, the best as one each, then the ends."""
+    tops = {r.id: r for r in ranking(shown.results)[:TOP]}
+    courses = shown.courses.groupby("trial", sort=False)
+    greys = [rows for trial, rows in courses if trial not in tops]
+    traces = [_greys(greys, measure)] if greys else []
+    traces += [
+        _coloured(result, courses.get_group(trial), measure, place)
+        for place, (trial, result) in enumerate(tops.items()) if result.epochs
+    ]  # fmt: skip
+    traces += _ends(shown.ends, measure)
+    values = axis(MEASURES[measure])
+    if measure.endswith("loss"):
+        values = losses(MEASURES[measure], _highest(shown, measure))
+    return {
+        "data": traces,
+        "layout": layout(
+            xaxis=axis("epoch", rangemode="tozero"), yaxis=values, yaxis2=HIDDEN,
+            hovermode="closest",
+        ),
+    }  # fmt: skip
+
+
+def _highest(shown: Shown, measure: str) -> float | None:
+    """The loss above which there is only divergence."""
+    whole = shown.courses[shown.courses["place"] > 0][measure]
+    highest = float(whole.replace(math.inf, math.nan).max())
+    return BEYOND * highest if math.isfinite(highest) and highest > 0 else None
+
+
+def _greys(courses: Sequence["pd.DataFrame"], measure: str) -> Trace:
+    """The curves in one trace, a gap after each; a single epoch shows as a dot."""
+    x, y, names = list[float | None](), list[float | None](), list[int]()
+    for rows in courses:
+        part = rows.iloc[:: -(-len(rows) // POINTS)]
+        x += [*part["epoch"].tolist(), None]
+        y += [*drawn(part[measure].tolist()), None]
+        names += [*part["trial"].tolist(), 0]
+    dots = all(len(rows) == 1 for rows in courses)
+    return {
+        "type": "scatter", "mode": "markers" if dots else "lines", "name": "others", "x": x,
+        "y": y, "customdata": names, "line": {"color": GREY, "width": 1},
+        "marker": {"color": GREY, "size": 5},
+        "hovertemplate": "trial %{customdata}, epoch %{x}: %{y:.4g}<extra></extra>",
+    }  # fmt: skip
+
+
+def _coloured(result: TrialResult, rows: "pd.DataFrame", measure: str, place: int) -> Trace:
+    told = [
+        label(f"{name} {number(value)}") for name, value in list(result.hparams.items())[:NAMED]
+    ]
+    name = f"trial {result.id}, place {place + 1}"
+    return {
+        "type": "scatter", "mode": "lines+markers", "name": str(result.id),
+        "x": rows["epoch"].tolist(), "y": drawn(rows[measure].tolist()),
+        "text": joined([name, label(result.verdict), *told]), **style(place),
+        "hovertemplate": "%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>",
+    }  # fmt: skip
+
+
+def _ends(ends: "pd.DataFrame", measure: str) -> list[Trace]:
+    """Marks where trials diverged or were pruned; those without an epoch at the plot's border,
+    at the top for a loss and at the bottom for an accuracy.
+    """
+    border = 0.98 if measure.endswith("loss") else 0.02
+    traces: list[Trace] = []
+    for status in SIGNS:
+        here = ends[ends["status"] == status]
+        known = here[measure].abs() < math.inf
+        on, off = here[known], here[~known]
+        traces += _marks(status, on, drawn(on[measure].tolist()), "y")
+        traces += _marks(status, off, [border] * len(off), "y2", alone=on.empty)
+    return traces
+
+
+def _marks(
+    status: Status, ends: "pd.DataFrame", y: Sequence[float | None], where: str, *,
+    alone: bool = True,
+) -> list[Trace]:  # fmt: skip
+    """One trace of ends on the axis `where`; in the legend where it is `alone` there."""
+    symbol, colour = SIGNS[status]
+    return [{
+        "type": "scatter", "mode": "markers", "name": str(status), "yaxis": where,
+        "x": drawn(ends["epochs"].tolist()), "y": y, "customdata": ends["trial"].tolist(),
+        "legendgroup": str(status), "showlegend": alone,
+        "marker": {"symbol": symbol, "color": colour, "size": 8},
+        "hovertemplate": f"trial %{{customdata}}, {status} after %{{x:.3g}} epochs<extra></extra>",
+    }] * bool(y)  # fmt: skip
