@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hpsearch.curves import tally
 from hpsearch.report.plots.lines import (
+    BELOW,
     HIDDEN,
     Trace,
     axis,
@@ -139,7 +140,7 @@ def _together(shown: Shown, measure: str) -> Drawing:
         "data": traces,
         "layout": layout(
             xaxis=axis("epoch", rangemode="tozero"), yaxis=values, yaxis2=HIDDEN,
-            hovermode="closest",
+            hovermode="closest", legend={**BELOW, "title": {"text": "trial"}},
         ),
     }  # fmt: skip
 
