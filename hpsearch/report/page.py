@@ -11,7 +11,19 @@ from datetime import datetime
 from importlib.resources import files
 
 from hpsearch.report.markup import Html, raw, scrolls, table, tag
+from hpsearch.report.plots.activations import activations
+from hpsearch.report.plots.axes import axes
+from hpsearch.report.plots.closeup import trial_curves
+from hpsearch.report.plots.final import final_intervals
+from hpsearch.report.plots.importance import importance
+from hpsearch.report.plots.learning import curves
+from hpsearch.report.plots.overfit import overfit_curve
+from hpsearch.report.plots.parallel import parallel
 from hpsearch.report.plots.plot import Gallery, Listing, Plot
+from hpsearch.report.plots.progress import best_of_n, history
+from hpsearch.report.plots.scatter import scatter
+from hpsearch.report.plots.sweep import range_test, sweep_curves
+from hpsearch.report.plots.winner import confusion, mistakes, weights
 from hpsearch.report.sections import again, section, stages, verdict_of
 from hpsearch.report.tables.material import Material
 from hpsearch.report.text import plain
@@ -20,7 +32,13 @@ from hpsearch.strictjson import dumps
 
 Shown = Plot | Gallery | Listing
 Maker = Callable[[Material], Shown | None]
-PARTS: tuple[tuple[str, str, tuple[Maker, ...]], ...] = ()
+PARTS: tuple[tuple[str, str, tuple[Maker, ...]], ...] = (
+    ("search", "The search", (parallel, importance, scatter, axes, history)),
+    ("learning", "How the trials learnt", (curves, trial_curves)),
+    ("before", "Before the search", (overfit_curve, sweep_curves, range_test, activations)),
+    ("luck", "How much is luck", (best_of_n,)),
+    ("winner", "The winner", (weights, confusion, mistakes, final_intervals)),
+)
 
 
 def page(store: RunStore) -> str:
@@ -58,7 +76,7 @@ def _head(store: RunStore) -> Iterator[Html]:
 
 def policy() -> str:
     """What the page may do: run these two scripts, style itself, show the images within it."""
-    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in (plotly(), asset("page.js")))
+    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in (plotly(), own()))
     return (
         f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline';"
         " img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -70,6 +88,11 @@ def plotly() -> str:
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
+
+
+def own() -> str:
+    """Our script."""
+    return asset("parallel.js") + asset("page.js")
 
 
 def asset(name: str) -> str:
@@ -152,7 +175,7 @@ def _pictures(gallery: Gallery) -> Html:
     items = []
     for picture in gallery.pictures:
         source = "data:image/png;base64," + base64.b64encode(picture.png).decode()
-        image = tag("img", src=source, alt=picture.alt, loading="lazy")
+        image = tag("img", src=source, alt=picture.alt)
         items.append(tag("li", image, tag("span", picture.label)))
     return tag("ul", items, class_="pictures", aria_label=gallery.alt)
 
@@ -166,8 +189,8 @@ def _scripts(plots: Sequence[Plot]) -> list[Html]:
     data_ = raw("script", data, type="application/json", id="plots")
     silent = tag("noscript", tag("p", "The plots need JavaScript; their numbers are here."))
     if not plots:
-        return [silent, data_, raw("script", asset("page.js"))]
-    return [silent, data_, raw("script", plotly()), raw("script", asset("page.js"))]
+        return [silent, data_, raw("script", own())]
+    return [silent, data_, raw("script", plotly()), raw("script", own())]
 
 
 def _drawing(plot: Plot) -> dict[str, object]:

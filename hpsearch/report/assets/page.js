@@ -45,7 +45,8 @@
     layout.margin = { l: 60, r: 20, t: 20, b: 50, ...(layout.margin || {}) };
     if (printing) { layout.width = 680; layout.autosize = false; }
     at.drawn = true;
-    await Plotly.react(canvas, view.data, layout, config(name));
+    if (Parallel.drawn(view)) Parallel.draw(canvas, view, plot.height);
+    else await Plotly.react(canvas, view.data, layout, config(name));
     for (const number of at.on) await flip(name, number, true);
     canvas.dataset.drawn = "yes";
   }
@@ -53,6 +54,7 @@
   function flip(name, number, on) {
     const turned = plots[name].switches[number];
     const [traces, layout] = structuredClone(on ? turned.on : turned.off);
+    if (byName[name].chart) return byName[name].chart.update(traces);
     return Plotly.update(byName[name], traces, layout, turned.traces || undefined);
   }
 

@@ -51,8 +51,8 @@ class Plot:
     views: Mapping[str, Drawing]
     table: "pd.DataFrame"
     switches: Sequence[Switch] = ()
-    notes: Mapping[str, str] = field(default_factory=dict)
     thinned: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
     height: int = 420  # pixels
     width: int = 0
 
