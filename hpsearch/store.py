@@ -219,8 +219,7 @@ class RunStore:
         from hpsearch.data.arrays import archive
 
         try:
-            stored = archive(self.folder / f"{name}.npz")
-            return {key: array.read() for key, array in stored.items()}
+            return {n: a.read() for n, a in archive(self.folder / f"{name}.npz").items()}
         except DataError:
             return None
 

@@ -189,6 +189,18 @@ def test_a_lost_model_is_saved_again(root):
     assert (Predictor.read(path).probabilities(x) == before.probabilities(x)).all()
 
 
+def test_lost_mistakes_are_written_again_without_training(root):
+    finisher(root).final()
+    path = root / "digits/final/mistakes.npz"
+    before, model = path.read_bytes(), (root / "digits/models/best.npz").read_bytes()
+    path.unlink()
+    shutil.rmtree(root / "digits/final/nets")
+    again = finisher(root)
+    again.final()
+    assert path.read_bytes() == before and again.view.begun == []
+    assert (root / "digits/models/best.npz").read_bytes() == model
+
+
 class Halting(Seen):
     """A view that stops the work after so many trials."""
 
@@ -215,7 +227,7 @@ def test_interrupted_and_taken_up_it_ends_with_the_same_files(root, tmp_path):
     resumed.final()
     assert sum(n for _, n in resumed.view.begun) == 6 - done
     assert contents(root) == contents(other)
-    for name in ("models/best.npz", "final/nets/00003.npz"):
+    for name in ("models/best.npz", "final/mistakes.npz", "final/nets/00003.npz"):
         assert (root / "digits" / name).read_bytes() == (other / "digits" / name).read_bytes()
 
 

@@ -59,9 +59,14 @@ def final_intervals(material: Material) -> Plot | None:
     said = " ".join(_says(material, document, table, level))
     alt = f"Dots with whiskers for {len(table)} results. {said}"
     return Plot(
-        "final-intervals", "How much to trust the result", said, alt, views, table,
+        "final-intervals", "How much to trust the result", said, alt, views, _table(table),
         thinned=thinned, height=max(420, 130 + LINE * lines),
     )  # fmt: skip
+
+
+def _table(table: "pd.DataFrame") -> "pd.DataFrame":
+    """With the seeds' values as a text."""
+    return table.assign(each=[", ".join(map(accuracy, values)) for values in table["each"]])
 
 
 def _level(material: Material, document: FinalDocument) -> float | None:

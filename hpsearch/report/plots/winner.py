@@ -38,6 +38,7 @@ CLASSES = 25  # of a confusion matrix, at most
 WRITTEN = 12  # classes up to which its cells say their numbers
 SHORT = 14  # characters of a class's name on an axis
 NEGATIVE, ZERO, POSITIVE = (0, 90, 181), (240, 240, 240), (220, 80, 0)  # told apart by anybody
+STANDS_OUT = ("stands out (sd from the mean)", "then", "and then")  # columns of the listing
 ONLY_VALIDATION = (
     "These are validation rows: whoever looks at the mistakes on the test rows and mends the model"
     " has no test set any more."
@@ -56,7 +57,7 @@ def weights(material: Material) -> Gallery | None:
         for name, image in zip(what, images, strict=False)
     ]
     units = "classes" if found.classes else "hidden units"
-    alt = f"{len(pictures)} small images, one for each of the {units}: {_texture(found)}"
+    alt = f"{len(pictures)} small images, one for each of the {units}. {_texture(found)}"
     return Gallery(
         "first-weights", "What the first layer looks for", _weights_say(found, units), alt,
         pictures, _units_left_out(found, units, images.shape),
@@ -79,14 +80,23 @@ def _signed(image: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 def _texture(found: tables.Filters) -> str:
     """What the correlation of neighbours means."""
+    height, width = found.images.shape[1:3]
     if math.isnan(found.neighbours):
-        return "of too few pixels to tell shapes from noise"
+        return "There are too few pixels to tell shapes from noise."
     value = f"the weights of neighbouring pixels correlate {found.neighbours:.2f}"
-    if min(found.images.shape[1:3]) < COARSE:
-        return f"of pixels so coarse that a shape may be one wide: {value}"
-    if found.neighbours < NOISE:
-        return f"noise: {value}"
-    return f"{'smooth' if found.neighbours >= SMOOTH else 'shapes under noise'}: {value}"
+    if min(height, width) < COARSE:
+        return (
+            f"At {height} x {width} pixels a shape may be one of them wide, so that it is hard to"
+            f" tell from noise ({value})."
+        )
+    if found.neighbours >= NOISE:
+        kind = "smooth" if found.neighbours >= SMOOTH else "shapes with noise over them"
+        return f"They are {kind}: {value}."
+    return (
+        f"They are noise: {value}. Noisy weights in the first layer say that the net has not"
+        " converged, or is too little regularised (CS231n): look at the learning rate, the decay,"
+        " and how long it was trained."
+    )
 
 
 def _weights_say(found: tables.Filters, units: str) -> str:
@@ -94,13 +104,7 @@ def _weights_say(found: tables.Filters, units: str) -> str:
         "orange adds to the unit's input, blue takes away, white is zero"
     )
     said = f"{found.where}: the weights from the pixels to the {units}, each picture scaled to its"
-    said += f" own largest weight; {colours}. They are {_texture(found)}."
-    if min(found.images.shape[1:3]) >= COARSE and found.neighbours < NOISE:
-        said += (
-            " Noisy weights in the first layer say that the net has not converged, or is too"
-            " little regularised (CS231n): look at the learning rate, the decay, and how long it"
-            " was trained."
-        )
+    said += f" own largest weight; {colours}. {_texture(found)}"
     turned = ", turned back from the whitened inputs" if found.whitened else ""
     said += f" The pixels are those that the net sees, centred and scaled{turned}."
     if found.constant:
@@ -254,8 +258,9 @@ def _pictured(table: "pd.DataFrame", images: NDArray[np.uint8]) -> Iterator[Pict
 
 def _listed(table: "pd.DataFrame") -> "pd.DataFrame":
     """Its features in words: value and standard deviations from the mean."""
-    words = [", ".join(map(_feature, row)) for row in table["features"]]
-    return table.drop(columns="features").assign(**{"stands out (sd from the mean)": words})
+    words = [[*map(_feature, row), *[""] * len(STANDS_OUT)] for row in table["features"]]
+    named = {name: [row[n] for row in words] for n, name in enumerate(STANDS_OUT)}
+    return table.drop(columns="features").assign(**named)
 
 
 def _feature(found: tuple[str, float, float]) -> str:
