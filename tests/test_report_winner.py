@@ -65,8 +65,9 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def run(trained, tmp_path):
-    """A copy of the digits' run, to be damaged."""
+def run(trained, tmp_path, monkeypatch):
+    """A copy of the digits' run, to be damaged; nobody waits for the disk."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
     shutil.copytree(trained / "digits", tmp_path / "digits")
     return RunStore(tmp_path, "digits")
 
