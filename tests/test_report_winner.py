@@ -387,13 +387,15 @@ def test_weights_of_what_is_no_such_image_are_none(run, shape):
     assert winner.weights(Material.of(run)) is None
 
 
-def net_of(root, shape, weights, classes=("a", "b"), rotation=None, hidden=True):
+def net_of(root, shape, weights, classes=("a", "b"), *, rotation=None, hidden=True,
+           activation="relu"):  # fmt: skip
     """A run whose winner's first layer has these weights (O, D), and nothing behind it."""
     store = full_run(root)
     data = store.check_document("data")
     store.write_document(replace(data, facts={**data.facts, "image_shape": list(shape)}))
-    units, inputs = weights.shape
-    net = Net((inputs, units, len(classes)) if hidden else (inputs, units))
+    (units, inputs), pieces = weights.shape, 2 if activation == "maxout" else 1
+    sizes = (inputs, units // pieces, len(classes)) if hidden else (inputs, units)
+    net = Net(sizes, activation)
     flat = np.zeros(net.n_numbers, np.float32)
     flat[: weights.size] = weights.ravel()
     preprocess = load(Source("spiral"), center="none", scale="none").preprocess
@@ -443,6 +445,13 @@ def test_a_net_without_hidden_layers_has_a_picture_for_each_class(tmp_path, rng)
     found = net_of(tmp_path, (2, 2, 1), rng.normal(size=(3, 4)), ("<b>", "b", "c"), hidden=False)
     gallery = winner.weights(found)
     assert [picture.label for picture in gallery.pictures] == ["class <b>", "class b", "class c"]
+
+
+def test_the_sums_of_a_unit_that_takes_the_largest_are_pictures_each(tmp_path, rng):
+    found = net_of(tmp_path, (2, 2, 1), rng.normal(size=(6, 4)), activation="maxout")
+    gallery = winner.weights(found)
+    assert {picture.label for picture in gallery.pictures} == {f"piece {n}" for n in range(6)}
+    assert "hidden pieces" in gallery.caption
 
 
 def test_whitened_weights_are_turned_back_to_pixels(tmp_path, rng):

@@ -51,12 +51,13 @@ def weights(material: Material) -> Gallery | None:
     if found is None:
         return None
     images = smaller(found.images, PIXELS)
-    what = [f"class {name}" for name in found.classes] or [f"unit {n}" for n in found.units]
+    unit = "piece" if found.pieces else "unit"
+    what = [f"class {name}" for name in found.classes] or [f"{unit} {n}" for n in found.units]
     pictures = [
         Picture(png(_signed(image)), name, f"weights of {name}")
         for name, image in zip(what, images, strict=False)
     ]
-    units = "classes" if found.classes else "hidden units"
+    units = "classes" if found.classes else f"hidden {unit}s"
     alt = f"{len(pictures)} small images, one for each of the {units}. {_texture(found)}"
     return Gallery(
         "first-weights", "What the first layer looks for", _weights_say(found, units), alt,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.errors import DataError, HostError
+from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.params import Params
 from hpsearch.prediction import Predictor
 from hpsearch.report.tables.material import Material
@@ -34,15 +35,17 @@ DAMAGED = (
 class Filters:
     """The weights of a first layer as images (n, H, W, C), on standardised pixels: those of the
     units numbered `units` (n,), the ones with the largest norm first, of `total`. A net without
-    hidden layers has one for each of its `classes`, in their order. `neighbours` is the mean
-    correlation of the weights of neighbouring pixels, NaN where there are too few; the weights of
-    the `constant` pixels, which never had an effect, are 0.
+    hidden layers has one for each of its `classes`, in their order; where units take the largest
+    of several sums these are `pieces` of units. `neighbours` is the mean correlation of the
+    weights of neighbouring pixels, NaN where there are too few; the weights of the `constant`
+    pixels, which never had an effect, are 0.
     """
 
     images: NDArray[np.float64]
     units: NDArray[np.intp]
     total: int
     classes: tuple[str, ...]
+    pieces: bool
     neighbours: float
     constant: int
     whitened: bool
@@ -81,6 +84,7 @@ def first_layer(material: Material, most: int) -> Filters | None:
     images = weights[units].reshape(-1, *shape)
     return Filters(
         images, units, len(weights), () if hidden else predictor.classes,
+        hidden and ACTIVATIONS[net.activation].pieces > 1,
         neighbours(images, varying.reshape(shape)), int((~varying).sum()),
         predictor.preprocess.rotation is not None, where,
     )  # fmt: skip
