@@ -51,6 +51,19 @@ def write_together(contents: Mapping[Path, bytes | Iterable[bytes]]) -> None:
         ) from error
 
 
+def write_passing(path: Path, content: bytes) -> None:
+    """Whole or not at all for who reads meanwhile, at the cost of no disk: lost with the power,
+    and not written where it cannot be.
+    """
+    temporary = _beside(path)
+    with suppress(OSError):
+        temporary.write_bytes(content)
+        temporary.replace(path)
+        return
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
+
+
 def _beside(path: Path) -> Path:
     owner = f"{os.getpid()}-{threading.get_ident()}-{uuid.uuid4()}"
     return path.with_name(f".{path.name}.{owner}")

@@ -2,8 +2,10 @@
 
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from hpsearch.spec import TrialSpec
 
@@ -25,6 +27,17 @@ class Task:
     def cost(self) -> float:
         """The work of training it, in a unit that the tasks of one plan share."""
         return len(self.specs) * _cost(self.specs[0])
+
+
+class Pulse(NamedTuple):
+    """A cohort in the middle of its training, named by its first trial: at which of how many
+    `steps` it is, and the loss now of each trial still in it, by id.
+    """
+
+    cohort: int
+    step: int = 0
+    steps: int = 0
+    losses: Mapping[int, float] = MappingProxyType({})
 
 
 def tasks(specs: Sequence[TrialSpec], *, jobs: int) -> list[Task]:

@@ -18,11 +18,12 @@ from time import monotonic
 from threadpoolctl import threadpool_limits
 
 from hpsearch import cohort
-from hpsearch.cohort import Task
+from hpsearch.cohort import Pulse, Task
 from hpsearch.data import Dataset
 from hpsearch.data.sharing import Shared
 from hpsearch.errors import HostError, HpsearchError, Stopped
 from hpsearch.executors import Kind, as_finished, kind_for
+from hpsearch.serving import Steps
 from hpsearch.spec import TrialSpec
 from hpsearch.training import STOPPED, Watch, train_cohort
 from hpsearch.trial import Curves, Status, TrialResult
@@ -69,8 +70,8 @@ class Trainer:
     def __setstate__(self, shared: Shared) -> None:
         self.data = shared.open()
 
-    def __call__(self, task: Task, steps: Callable[[int], None], stop: Event) -> list[TrialResult]:
-        return train_cohort(task, self.data, Watch(steps=steps, stop=stop))
+    def __call__(self, task: Task, steps: Steps, stop: Event) -> list[TrialResult]:
+        return train_cohort(task, self.data, Watch(steps=steps, pulse=steps.pulse, stop=stop))
 
 
 def _folder(left: ExitStack) -> Path:
@@ -159,7 +160,7 @@ class Dispatch:
         with ExitStack() as left:
             trainer = Trainer(self.data, partial(_folder, left))
             with Workers[Task, list[TrialResult]](
-                trainer, steps=self.watch.steps, stop=stop, forks=jobs
+                trainer, steps=self.watch.steps, stop=stop, forks=jobs, pulse=self.watch.pulse
             ) as workers:
 
                 def leave() -> None:
@@ -179,6 +180,8 @@ class Dispatch:
             if self.watch.stop.is_set():
                 raise Stopped(STOPPED) from error
             return Failure.of(task, error)
+        finally:
+            self.watch.pulse(Pulse(task.specs[0].id))
 
     def _announce(self, failure: Failure) -> None:
         specs = failure.task.specs

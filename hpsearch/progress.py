@@ -36,6 +36,33 @@ class Display(Protocol):
     def say(self, text: str) -> None: ...
 
 
+class Displays:
+    """Several displays as one."""
+
+    def __init__(self, *displays: Display) -> None:
+        self._displays = displays
+
+    def begin(self, stage: str, trials: int, steps: int) -> None:
+        for display in self._displays:
+            display.begin(stage, trials, steps)
+
+    def steps(self, n: int) -> None:
+        for display in self._displays:
+            display.steps(n)
+
+    def trial(self, result: TrialResult) -> None:
+        for display in self._displays:
+            display.trial(result)
+
+    def end(self, document: Document) -> None:
+        for display in self._displays:
+            display.end(document)
+
+    def say(self, text: str) -> None:
+        for display in self._displays:
+            display.say(text)
+
+
 WIDE = 110  # columns from which the speed and the time so far are shown
 
 

@@ -1,6 +1,7 @@
 """What a cohort leaves behind: curves, losses, best epochs, and who diverged when."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.cohort import Pulse
 from hpsearch.lockstep import Lockstep, Scores
 from hpsearch.nn.activations import Array
 from hpsearch.nn.losses import LOSSES
@@ -22,6 +24,7 @@ STALE = "stopped early: no better for {} epochs"
 SMOOTHING = 0.9  # of the loss compared with it, so that one odd minibatch is no divergence
 MOST = 490  # minibatch losses kept of each trial, evenly thinned, and the last ten; it is even
 TAIL = 10
+PULSE = 0.5  # seconds between two looks at the losses from outside
 
 
 class LossLog:
@@ -98,6 +101,7 @@ class Recorder:
         self._best_epoch: list[int | None] = [None] * len(specs)
         self._best_weights: list[Array | None] = [None] * len(specs)
         self._seconds = [0.0] * len(specs)  # of earlier legs
+        self.pulse_due = 0.0
 
     def restore(self, paused: Sequence[TrialResult]) -> None:
         """Goes on where these, one for each spec, have paused, and the cohort with them."""
@@ -130,6 +134,14 @@ class Recorder:
         self._smooth += (1 - SMOOTHING) * loss
         limit = DIVERGED * (1 - SMOOTHING**step)
         self._drop(~(self._smooth <= limit * self._first), Status.DIVERGED, REASON)
+
+    def pulse(self) -> Pulse:
+        """The cohort as it is now; the losses are smoothed. The next is due in a moment."""
+        self.pulse_due = time.monotonic() + PULSE
+        step, ids = self.cohort.t, [self.specs[place].id for place in self.alive.tolist()]
+        losses = (self._smooth / (1 - SMOOTHING**step)).tolist()
+        found = dict(zip(ids, losses, strict=True))
+        return Pulse(self.specs[0].id, step, self._steps, found)
 
     def epoch(self, rate: NDArray[np.float64], train: Scores, validation: Scores | None) -> None:
         """Writes an epoch's numbers, each (K,), into the curves of the living."""

@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 from hpsearch.blas import one_thread
 
-# What a worker does with a task: it tells `steps` how far it is, and ends when `stop` is set.
-Work = Callable[[Any, Callable[[int], None], threading.Event], Any]
+Tell = dict[str, Callable[[Any], None]]  # what the parent does with "steps" and with "pulse"
+# What a worker does with a task: it tells `Steps` how far it is, and ends when `stop` is set.
+Work = Callable[[Any, "Steps", threading.Event], Any]
 
 STOP = b""
 TOLD = 0.1  # seconds between two messages of progress
@@ -24,7 +25,7 @@ def serve(socket: int, work: Work | None = None) -> NoReturn:
     """Does one task after another until the parent is gone; `work` is sent first if not given."""
     pipe, inbox, stop = Connection(socket), SimpleQueue[bytes](), threading.Event()
     threading.Thread(target=_listen, args=(pipe, inbox, stop), daemon=True).start()
-    tell = _Steps(pipe)
+    tell = Steps(pipe)
     sent = inbox.get() if work is None else b""
     _say(pipe, pickle.dumps(("ready", None)))
     while True:
@@ -58,8 +59,8 @@ def _say(pipe: Connection, message: bytes) -> None:
         os._exit(0)
 
 
-class _Steps:
-    """Tells the parent of steps, a few times a second."""
+class Steps:
+    """Tells the parent of steps, a few times a second, and of how the task stands."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe, self._untold, self._last = pipe, 0, time.monotonic()
@@ -68,6 +69,10 @@ class _Steps:
         self._untold += n
         if time.monotonic() - self._last >= TOLD:
             self.rest()
+
+    def pulse(self, value: Any) -> None:
+        """How the task stands, to be told at once."""
+        _say(self._pipe, pickle.dumps(("pulse", value)))
 
     def rest(self) -> None:
         if self._untold:

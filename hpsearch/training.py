@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.checkpoint import read
-from hpsearch.cohort import Task
+from hpsearch.cohort import Pulse, Task
 from hpsearch.curves import verdict
 from hpsearch.data import Dataset, Rows, minibatches
 from hpsearch.errors import Stopped
@@ -33,13 +33,15 @@ class Watch:
     """How a cohort in training is seen, and stopped, from outside.
 
     `steps(n)` is told of n more trial-steps done or, of trials that ended early, spared,
-    `epoch(recorder)` of every finished epoch, `failed(traceback)` of what broke a cohort;
-    training ends with Stopped soon after `stop` is set. `busy` is set while cohorts are in
+    `epoch(recorder)` of every finished epoch, `pulse` of the losses, now and then,
+    `failed(traceback)` of what broke a cohort; training ends with Stopped soon after `stop` is
+    set. `busy` is set while cohorts are in
     training: at any other time a signal may stop the program where it is.
     """
 
     steps: Callable[[int], None] = lambda n: None
     epoch: Callable[[Recorder], None] = lambda recorder: None
+    pulse: Callable[[Pulse], None] = lambda pulse: None
     failed: Callable[[str], None] = lambda traceback: None
     stop: threading.Event = field(default_factory=threading.Event)
     busy: threading.Event = field(default_factory=threading.Event)
@@ -98,6 +100,8 @@ def _train_epoch(
         recorder.loss(cohort.step(x, rows.y[index], now, measure=number == last), len(index))
         if not cohort.size:
             return
+        if time.monotonic() >= recorder.pulse_due:
+            watch.pulse(recorder.pulse())
     probe = rows if spec.view.rows else _probe(data, rows)
     train = cohort.evaluate(data, probe, zero=spec.view.zero)
     held_out = cohort.evaluate(data, data.validation) if spec.evaluate else None

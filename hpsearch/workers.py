@@ -4,7 +4,7 @@ A worker is a fork of its parent, which starts in milliseconds and shares its da
 is not safe a fresh interpreter; with a socket between the two. What they say to each other:
 
     parent -> worker   to a fresh one the pickled work; pickled tasks; b"" says stop
-    worker -> parent   ("ready", None), then for each task ("steps", n) ...,
+    worker -> parent   ("ready", None), then for each task ("steps", n), ("pulse", p) ...,
                        and at last ("result", what the work returned) or ("error", what it raised)
 
 A worker ends when its socket is closed, and so when its parent is gone, however that died. SIGINT
@@ -25,7 +25,7 @@ from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import Any, Generic, Protocol, TypeVar
 
 from hpsearch.errors import HostError
-from hpsearch.serving import STOP, Work, serve
+from hpsearch.serving import STOP, Tell, Work, serve
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,9 +50,10 @@ class Workers(Generic[T, R]):
     """
 
     def __init__(
-        self, work: Work, *, steps: Callable[[int], None], stop: threading.Event, forks: int = 0
-    ) -> None:
-        self._work, self._steps, self._stop = work, steps, stop
+        self, work: Work, *, steps: Callable[[int], None], stop: threading.Event, forks: int = 0,
+        pulse: Callable[[Any], None] = lambda pulse: None,
+    ) -> None:  # fmt: skip
+        self._work, self._tell, self._stop = work, {"steps": steps, "pulse": pulse}, stop
         self._pickled, self._lock, self._killed = b"", threading.Lock(), False
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
@@ -72,7 +73,7 @@ class Workers(Generic[T, R]):
         """
         worker = self._free()
         try:
-            result: R = worker.run(task, self._steps, self._stop)
+            result: R = worker.run(task, self._tell, self._stop)
         except WorkerDied as died:
             self._all.discard(worker)
             if worker.ready or self._proven:
@@ -154,8 +155,8 @@ class _Worker:
             )  # fmt: skip
         return cls(ours, process, work)
 
-    def run(self, task: Any, steps: Callable[[int], None], stop: threading.Event) -> Any:
-        """The task's result, while its steps are passed on, and the stop flag the other way."""
+    def run(self, task: Any, tell: Tell, stop: threading.Event) -> Any:
+        """The task's result, while how far it is is passed on, and the stop flag the other way."""
         told: float | None = None
         if self.unsent:
             self._send(self.unsent)
@@ -168,8 +169,8 @@ class _Worker:
             if told and time.monotonic() - told > STOPPING:
                 self.process.kill()  # it hangs, or a single minibatch takes this long
             kind, value = self._receive()
-            if kind == "steps":
-                steps(value)
+            if kind in tell:
+                tell[kind](value)
             elif kind == "error":
                 raise value
             elif kind == "result":

@@ -23,7 +23,7 @@ FLOORS = (
     ("nn", "data", "search", "executors", "workers"),
     ("spec", "trial", "verdict", "config", "environment"),
     ("cohort", "lockstep", "reading", "prediction"),
-    ("recorder", "csvtables", "curves", "checkpoint"),
+    ("recorder", "csvtables", "curves", "checkpoint", "live"),
     ("stages", "training", "store"),
     ("settings", "portable", "report", "progress", "dispatch", "pausing"),
     ("runner",),

@@ -4,7 +4,7 @@ import shlex
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,8 @@ from hpsearch.environment import environment, other_kernel
 from hpsearch.errors import Stopped
 from hpsearch.executors import wanted_kind
 from hpsearch.finishing import Finisher
-from hpsearch.progress import TerminalDisplay
+from hpsearch.live import Trace
+from hpsearch.progress import Displays, TerminalDisplay
 from hpsearch.store import RunStore, open_run
 from hpsearch.training import Watch
 
@@ -65,16 +66,20 @@ class Session:
         """
         view = TerminalDisplay(self.console, quiet=self.options.quiet)
         wanted_kind()  # a misspelt one is refused before anything is written
-        watch = Watch(failed=self._trace)
+        trace = Trace(self.store.folder)
+        watch = Watch(failed=self._trace, pulse=trace.pulse)
         with _stop_on_signals(watch) as caught:
             runner = Finisher(
-                self.config, self.store, view, load=lambda: self._load(view, watch.stop),
-                jobs=self.options.workers, watch=watch,
+                self.config, self.store, Displays(view, trace), jobs=self.options.workers,
+                load=lambda: self._load(view, watch.stop), watch=watch,
                 force=self.options.force, strict=self.options.strict,
             )  # fmt: skip
             try:
                 assert runner.data  # bad data must leave nothing behind
-                with self.store.writing() if writing else nullcontext():
+                with ExitStack() as held:
+                    if writing:
+                        held.enter_context(self.store.writing())
+                        held.enter_context(trace)
                     self._compare(view)
                     yield runner
             except Stopped as stopped:
