@@ -17,7 +17,8 @@ from test_report_samples import (
 )
 
 from hpsearch.errors import HostError
-from hpsearch.report.progress import best_of, gates, run_json, runs_json, status_json
+from hpsearch.report.progress import best_of, gates, run_json, runs_json
+from hpsearch.report.status import status_json
 from hpsearch.report.tables import stages as tables
 from hpsearch.store import RunStore
 from hpsearch.verdict import SearchDocument

@@ -47,15 +47,31 @@ def report(options: Options, config: ConfigArgument = None) -> None:
 
 
 @command
-def status(options: Options, config: ConfigArgument = None) -> None:
-    """The gates of one run."""
+def status(
+    options: Options,
+    config: ConfigArgument = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on showing it until nobody writes the run.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Between two looks of --watch.")
+    ] = 1.0,
+) -> None:
+    """The gates of one run, and what is in training; live: --watch."""
     from hpsearch.commands.session import Session
+    from hpsearch.live import live
     from hpsearch.report.terminal import status_json, status_view
 
     session = Session.of(options, config)
     store = session.existing()
-    emit(options, status_json(store), status_view(store))
-    follow(options, session.next(next_words(session)))
+    if watch:
+        from hpsearch.commands.watching import watch as look_on
+
+        look_on(options, store, interval=interval)
+    else:
+        emit(options, status_json(store), status_view(store))
+    then = "status --watch" if live(store.folder) else next_words(session)
+    follow(options, session.next(then))
 
 
 @command

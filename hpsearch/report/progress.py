@@ -32,7 +32,7 @@ class Gate:
             return "not run"
         if isinstance(self.document, SearchDocument) and self.document.verdict is None:
             return f"unfinished {finished(self.document)}/{self.document.trials}"
-        return str(self.document.verdict)
+        return str(self.document.verdict or "unfinished")
 
     def to_json(self) -> dict[str, Any]:
         head: dict[str, Any] = {"stage": self.stage, "verdict": self.verdict, "state": self.state}
@@ -108,11 +108,10 @@ def run_json(store: RunStore) -> dict[str, Any]:
     return {"stages": [document.to_json() for document in found], "best": best_of(found)}
 
 
-def status_json(store: RunStore) -> dict[str, Any]:
-    """The gates of one run."""
-    found = documents(store)
+def summary(name: str, found: Sequence[Document]) -> dict[str, Any]:
+    """The gates of one run, and its best trial."""
     stages = [gate.to_json() for gate in gates(found)]
-    return {"name": store.name, "stages": stages, "best": best_of(found)}
+    return {"name": name, "stages": stages, "best": best_of(found)}
 
 
 def runs_json(stores: Sequence[RunStore]) -> dict[str, Any]:

@@ -12,14 +12,12 @@ from hpsearch.report.checking import check_view
 from hpsearch.report.final import final_view
 from hpsearch.report.grid import Column, Grid, cells, figures
 from hpsearch.report.progress import (
-    Gate,
     best_of,
-    gates,
     run_json,
     runs_json,
-    status_json,
 )
 from hpsearch.report.searching import named_best, search_view
+from hpsearch.report.status import RUNNING, InTraining, Look, status_json
 from hpsearch.report.tables.stages import documents, says, validation_rows
 from hpsearch.report.text import metric, plain, settings, verdict_text
 from hpsearch.store import RunStore
@@ -53,25 +51,29 @@ def run_view(store: RunStore) -> RenderableType:
 
 def overview(store: RunStore) -> RenderableType:
     """The run's name, its stages with their verdicts, and its best trial."""
-    found = documents(store)
-    return Group(_title(store), Text(), _stages(gates(found)), *_best(found, store))
+    now = Look(store.name, documents(store), None)
+    return Group(_title(store), Text(), _stages(now), *_best(now.documents, store))
 
 
-def status_view(store: RunStore) -> RenderableType:
-    """The gates of one run."""
-    return overview(store)
+def status_view(store: RunStore, now: Look | None = None) -> RenderableType:
+    """The gates of one run, its best trial, and what is in training."""
+    now = now or Look.at(store)
+    training: list[RenderableType] = [Text(), InTraining(now.live)] if now.live else []
+    best = _best(now.documents, store)
+    return Group(_title(store), Text(), _stages(now), *best, *training)
 
 
 def _title(store: RunStore) -> Text:
     return Text.assemble(("run ", "dim"), (plain(store.name), "bold"))
 
 
-def _stages(shown: Sequence[Gate]) -> Grid:
+def _stages(now: Look) -> Grid:
+    shown = now.gates
     says_ = [plain(says(gate.document)) if gate.document else "" for gate in shown]
     return Grid(
         [
             Column("stage", cells([plain(gate.stage) for gate in shown])),
-            Column("verdict", [state_text(gate.verdict, gate.state) for gate in shown]),
+            Column("verdict", [state_text(gate.verdict, now.state(gate)) for gate in shown]),
             Column("", cells(says_), wraps=True),
         ]
     )
@@ -79,9 +81,10 @@ def _stages(shown: Sequence[Gate]) -> Grid:
 
 def state_text(verdict: Verdict | None, state: str) -> Text:
     """A verdict in its colour; else how far the stage is."""
-    if verdict:
+    if verdict and not state.startswith(RUNNING):
         return verdict_text(verdict)
-    return Text(plain(state), style="cyan" if state.startswith("unfinished") else "dim")
+    begun = state.startswith(("unfinished", RUNNING))
+    return Text(plain(state), style="cyan" if begun else "dim")
 
 
 def _best(found: Sequence[Document], store: RunStore) -> list[RenderableType]:

@@ -87,6 +87,18 @@ def settings(hparams: Mapping[str, Any]) -> str:
     return ", ".join(f"{plain(name, 40)} {number(value)}" for name, value in hparams.items())
 
 
+def duration(seconds: float) -> str:
+    """About how long: under 1 s, 4 s, 3 min, 1 h 20 min."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+
+
 def verdict_text(verdict: Verdict) -> Text:
     """The sign and the word, in the verdict's colour."""
     return Text(f"{SIGNS[verdict]} {verdict}", style=STYLES[verdict])
