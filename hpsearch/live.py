@@ -78,6 +78,7 @@ class Trace:
 
     def end(self, document: Document) -> None:
         with self._lock:
+            self._stage = ""
             self._cohorts.clear()
             self._write()
 
