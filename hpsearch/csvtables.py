@@ -1,12 +1,14 @@
 """`trials.csv` and `curves.csv` of a search stage, a piece of text at a time.
 
 Exact: a number is written with as many digits as it takes to read the same one back; one that
-is missing or not finite is an empty cell.
+is missing or not finite is an empty cell. Safe: no text is a formula to a spreadsheet.
 """
 
 import csv
 import io
 import math
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import repeat
@@ -18,17 +20,41 @@ AT_BEST = ("val_accuracy", "val_balanced_accuracy", "val_loss", "train_accuracy"
 LAST = ("train_loss", "val_loss", "val_accuracy")
 CURVES = tuple(f.name for f in fields(Curves))
 PIECE = 1 << 20  # characters at a time, about
+ACTING = frozenset("=+-@")  # a cell that begins with one of these is a formula
+CELLS = re.compile(r"([;\t\r\n|])")  # where a spreadsheet of another country begins a new cell
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 Row = Iterable[Any]
 
 
-def trials_csv(results: Sequence[TrialResult]) -> Iterator[str]:
-    """One row per trial; metrics are those of the best epoch, `last_*` of the last."""
+def neutral(text: str) -> str:
+    """The text with an apostrophe before all that a spreadsheet would run. A number is none of it,
+    nor is a sign that stands between other characters.
+    """
+    if NUMBER.fullmatch(text):
+        return text
+    cells = CELLS.split(text)  # and what is between them
+    told = "".join(f"'{cell}" if _acts(cell) else cell for cell in cells)
+    return f"'{told}" if text.startswith(("\t", "\r", "\n")) else told
+
+
+def _acts(cell: str) -> bool:
+    """Whether its first visible character, full-width or not, begins a formula."""
+    visible = (c for c in cell if unicodedata.category(c)[0] not in "ZC")
+    first = next(visible, "")
+    return unicodedata.normalize("NFKC", first)[:1] in ACTING
+
+
+def trials_csv(results: Sequence[TrialResult], *, stage: bool = False) -> Iterator[str]:
+    """One row per trial; metrics are those of the best epoch, `last_*` of the last. With `stage`
+    its name comes first, for a table of several.
+    """
     hparams = list(dict.fromkeys(name for result in results for name in result.hparams))
     head = [
-        "trial", "status", *AT_BEST, "best_epoch", "epochs", "step", *hparams,
+        "trial", "status", *AT_BEST, "best_epoch", "epochs", "step", *map(neutral, hparams),
         *(f"last_{name}" for name in LAST), "verdict", "seed", "reason", "train_seconds",
     ]  # fmt: skip
-    return _pieces(head, ([_trial_row(result, hparams)] for result in results))
+    rows = ([_trial_row(result, hparams)] for result in results)
+    return _pieces(*_staged(head, rows, results) if stage else (head, rows))
 
 
 def _trial_row(result: TrialResult, hparams: Sequence[str]) -> Row:
@@ -41,10 +67,23 @@ def _trial_row(result: TrialResult, hparams: Sequence[str]) -> Row:
     return map(_cell, values)
 
 
-def curves_csv(results: Sequence[TrialResult]) -> Iterator[str]:
-    """One row per trial and epoch; curves that no trial has are left out."""
+def curves_csv(results: Sequence[TrialResult], *, stage: bool = False) -> Iterator[str]:
+    """One row per trial and epoch; curves that no trial has are left out. With `stage` its name
+    comes first.
+    """
     names = [name for name in CURVES if any(getattr(r.curves, name) for r in results)]
-    return _pieces(["trial", "epoch", *names], (_curve_rows(result, names) for result in results))
+    head, rows = ["trial", "epoch", *names], (_curve_rows(result, names) for result in results)
+    return _pieces(*_staged(head, rows, results) if stage else (head, rows))
+
+
+def _staged(
+    head: Row, trials: Iterable[Iterable[Row]], results: Sequence[TrialResult]
+) -> tuple[Row, Iterable[Iterable[Row]]]:
+    """The table with the stage of every trial before its rows."""
+    pairs = zip(trials, results, strict=True)
+    return ["stage", *head], (
+        ([neutral(result.stage), *row] for row in rows) for rows, result in pairs
+    )
 
 
 def _curve_rows(result: TrialResult, names: Sequence[str]) -> Iterable[Row]:
@@ -77,5 +116,5 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else ""
     if isinstance(value, tuple):
-        return "-".join(map(str, value))
-    return value
+        return neutral("-".join(map(str, value)))
+    return neutral(value) if isinstance(value, str) else value
