@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hpsearch.commands.completing import complete_runs
 from hpsearch.commands.options import ConfigArgument, Options, command
 from hpsearch.commands.showing import emit, finish, follow, next_words, teller
 
@@ -73,7 +74,10 @@ def predict(
 @command
 def replay(
     options: Options,
-    name: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="RUN", autocompletion=complete_runs, help="The run's name."),
+    ],
     trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial, say coarse/41.")],
 ) -> None:
     """Train a trial again; verify every number stored of it."""

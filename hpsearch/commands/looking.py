@@ -1,13 +1,25 @@
 """The commands that read what there is, and the one that begins."""
 
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hpsearch.commands.completing import complete_columns, complete_keys
 from hpsearch.commands.options import ConfigArgument, Options, command
 from hpsearch.commands.showing import emit, follow, next_words, show, write_page
 from hpsearch.errors import UsageError
+
+NONE = "none of the {} runs is so"
+
+
+class Format(StrEnum):
+    table = "table"
+    csv = "csv"
+    json = "json"
+    markdown = "markdown"
 
 
 @command
@@ -75,14 +87,53 @@ def status(
 
 
 @command
-def ls(options: Options) -> None:
-    """All runs."""
-    from hpsearch.report.terminal import runs_json, runs_view
+def ls(
+    options: Options,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY", autocompletion=complete_keys,
+            help="Smallest first; -KEY begins with the largest.",
+        ),
+    ] = "name",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXPR", autocompletion=complete_keys,
+            help="KEY OP VALUE, OP one of = != < <= > >= ~; repeatable.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY,...", autocompletion=complete_columns,
+            help="What to show; config keys too: name,best,model.activation.",
+        ),
+    ] = None,
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="How to write it; --json is json.")
+    ] = None,
+) -> None:  # fmt: skip
+    """All runs, or those --where something holds."""
+    from hpsearch.report import listing
+    from hpsearch.report.terminal import entries_view
     from hpsearch.store import runs
 
-    found = runs(options.runs_dir)
-    emit(options, runs_json(found), runs_view(found))
-    following = f"report {found[-1].name}" if found else "run"
+    if options.json and format_ not in (None, Format.json):
+        raise UsageError(f"--json and --format {format_.value}: one or the other")
+    shown = listing.columns_of(columns) if columns is not None else None
+    stores = runs(options.runs_dir)
+    found = listing.chosen(stores, where or (), sort, reverse=reverse)
+    if format_ in (Format.csv, Format.markdown):
+        write = listing.as_csv if format_ is Format.csv else listing.as_markdown
+        typer.echo(write(found, shown), nl=False)
+    else:
+        chosen = replace(options, json=options.json or format_ is Format.json)
+        view = entries_view(found, shown) if found or not stores else NONE.format(len(stores))
+        emit(chosen, listing.as_json(found, shown), view)
+    latest = max(found, key=lambda entry: entry.cell("changed") or "", default=None)
+    following = f"report {latest.store.name}" if latest else "run"
     follow(options, f"hpsearch {following}{options.elsewhere}")
 
 

@@ -15,23 +15,16 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from hpsearch.blas import prepare, usable_cores
+from hpsearch.commands.completing import complete_runs
 from hpsearch.errors import HpsearchError
 
 BUG = 4
 
 
-def _complete(incomplete: str) -> list[str]:
-    """Runs and bundled configs, for the shell's completion."""
-    from hpsearch.config.find import bundled, runs
-
-    names = sorted({*runs(Path("runs")), *bundled()})
-    return [name for name in names if name.startswith(incomplete)]
-
-
 ConfigArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="CONFIG", autocompletion=_complete,
+        metavar="CONFIG", autocompletion=complete_runs,
         help="A YAML file, a run, or a bundled config (digits, spiral, ...);"
         " without it ./hpsearch.yaml, else digits.",
     ),

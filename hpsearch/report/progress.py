@@ -115,11 +115,12 @@ def summary(name: str, found: Sequence[Document]) -> dict[str, Any]:
 
 
 def runs_json(stores: Sequence[RunStore]) -> dict[str, Any]:
-    """All runs, one entry each; of a damaged one only its name and what is wrong."""
-    return {"runs": [_run_json(store) for store in stores]}
+    """All runs, one entry each."""
+    return {"runs": [run_entry(store) for store in stores]}
 
 
-def _run_json(store: RunStore) -> dict[str, Any]:
+def run_entry(store: RunStore) -> dict[str, Any]:
+    """One of all runs; of a damaged one only its name and what is wrong."""
     try:
         found, when = documents(store), changed(store)
         gate = reached(found)

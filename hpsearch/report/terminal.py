@@ -1,7 +1,6 @@
 """What the commands show, as rich renderables, and print with --json, as plain dicts."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,6 +10,8 @@ from rich.text import Text
 from hpsearch.report.checking import check_view
 from hpsearch.report.final import final_view
 from hpsearch.report.grid import Column, Grid, cells, figures
+from hpsearch.report.listing import Entry, local
+from hpsearch.report.listing import shown as listed
 from hpsearch.report.progress import (
     best_of,
     run_json,
@@ -19,13 +20,13 @@ from hpsearch.report.progress import (
 from hpsearch.report.searching import named_best, search_view
 from hpsearch.report.status import RUNNING, InTraining, Look, status_json
 from hpsearch.report.tables.stages import documents, says, validation_rows
-from hpsearch.report.text import metric, plain, settings, verdict_text
+from hpsearch.report.text import is_real, metric, numbers, plain, settings, verdict_text
 from hpsearch.store import RunStore
 from hpsearch.verdict import Document, FinalDocument, SearchDocument, Verdict
 
 __all__ = [
-    "check_view", "document_view", "run_json", "run_view", "runs_json", "runs_view",
-    "search_view", "status_json", "status_view",
+    "check_view", "document_view", "entries_view", "run_json", "run_view", "runs_json",
+    "runs_view", "search_view", "status_json", "status_view",
 ]  # fmt: skip
 FILES = ("best.npz", "trials.csv", "curves.csv", "next.yaml")
 
@@ -128,9 +129,27 @@ def _listed(names: Sequence[str], ending: str) -> str:
 
 def runs_view(stores: Sequence[RunStore]) -> RenderableType:
     """What `ls` prints: one row per run, a damaged one with what is wrong."""
-    found = runs_json(stores)["runs"]
+    return entries_view([Entry(store) for store in stores])
+
+
+def entries_view(found: Sequence[Entry], columns: Sequence[str] | None = None) -> RenderableType:
+    """The runs chosen by `ls`, in their order; or these columns of them."""
     if not found:
         return Text("no runs yet", style="dim")
+    if columns is not None:
+        return Grid([_column(key, rank, found) for rank, key in enumerate(columns)])
+    return _runs([entry.document for entry in found])
+
+
+def _column(key: str, rank: int, found: Sequence[Entry]) -> Column:
+    """The first columns stay where not all fit; numbers are aligned."""
+    values = [entry.cell(key) for entry in found]
+    if any(map(is_real, values)):
+        return figures(key, numbers(values), rank=rank)
+    return Column(plain(key, 40), cells([plain(listed(v), 60) for v in values]), rank=rank)
+
+
+def _runs(found: Sequence[dict[str, Any]]) -> Grid:
     return Grid(
         [
             Column("run", cells([plain(run["name"], 40) for run in found])),
@@ -138,9 +157,14 @@ def runs_view(stores: Sequence[RunStore]) -> RenderableType:
             Column("verdict", [_run_state(run) for run in found]),
             Column("best", [_run_best(run) for run in found], wraps=True),
             figures("trials", [str(run.get("trials", "")) for run in found], rank=1),
-            Column("changed", cells([_when(run.get("changed")) for run in found], "dim"), rank=2),
+            Column("changed", cells([_when(run) for run in found], "dim"), rank=2),
         ]
     )
+
+
+def _when(run: dict[str, Any]) -> str:
+    """To the minute."""
+    return (local(run.get("changed")) or "")[: len("2026-11-21 23:08")]
 
 
 def _run_state(run: dict[str, Any]) -> Text:
@@ -156,10 +180,3 @@ def _run_best(run: dict[str, Any]) -> Text:
     name, trial = str(best["metric"]), plain(f"{best['stage']}/{best['trial']}")
     value = metric(name, best["value"])
     return Text.assemble(f"{plain(name)} ", (value, "bold"), f" {trial}")
-
-
-def _when(changed: str | None) -> str:
-    """In the local time of who looks."""
-    if not changed:
-        return ""
-    return datetime.fromisoformat(changed).astimezone().strftime("%Y-%m-%d %H:%M")
