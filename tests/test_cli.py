@@ -379,6 +379,24 @@ def test_a_signal_stops_cleanly_and_keeps_what_is_finished(tmp_path, number, cod
     assert (trials.parent / "trials.csv").read_text().count("\n") == len(kept) + 1
 
 
+PRESSED = """
+import os, runpy, signal, sys
+
+class Pressed:
+    def find_spec(self, name, *rest):
+        if name == "hpsearch.commands":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Pressed())
+runpy.run_module("hpsearch", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_modules_are_imported_ends_without_a_word():
+    found = subprocess.run([sys.executable, "-c", PRESSED], capture_output=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (130, b"", b"")
+
+
 def test_init_refuses_what_the_next_command_would(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((4, 2), np.float32))
     for words, said in (
