@@ -30,6 +30,7 @@ from hpsearch.report.terminal import (
     status_view,
 )
 from hpsearch.store import RunStore, runs
+from hpsearch.trial import Status
 from hpsearch.verdict import CheckDocument
 
 WIDTHS = (60, 80, 100, 140)
@@ -140,10 +141,63 @@ def test_the_search_view_shows_the_importance_and_what_more_trials_would_buy():
     shares = {"weight_decay": 0.1, "learning_rate": 0.9, "width": None}
     text = shown(search_view(search(importance=shares, best_of_n=said), trials()))
     lines = [line.split() for line in text.splitlines()]
-    assert ["learning_rate", "█" * 18, "90.0%"] in lines
-    assert ["weight_decay", "█" * 2, "10.0%"] in lines
+    shares = {line[0]: line[-2:] for line in lines if line and line[-1].endswith("█")}
+    assert shares["learning_rate"] == ["90.0%", "█" * 9]
+    assert shares["weight_decay"] == ["10.0%", "█"]
     assert "10 more trials buy about 0.3 points" in text
     assert "importance" not in shown(search_view(search(), trials()))
+    shares = {"learning_rate": 0.9, "hidden": 0.1}
+    narrow = shown(search_view(search(importance=shares), trials()), 60)
+    assert "not shown in 60 columns: importance\n" in narrow
+
+
+def test_the_best_so_far_is_a_line_over_the_trials():
+    text = shown(search_view(search(), trials()))
+    line = line_with(text, "the best so far, over 12 trials")
+    assert line.split("  ")[-2:] == ["▁▁▁▂████████", "0.5000 to 0.9500"]
+    assert "the best so far" not in shown(search_view(opened(), trials()[:4]))
+    falling = [trial(n, [0.9 - n / 10], metric="val_loss", **settings(0.1)) for n in range(6)]
+    by_loss = search(metric="val_loss", best=None)
+    assert line_with(shown(search_view(by_loss, falling)), "so far").endswith("0.1 to 0.1")
+
+
+def test_what_halving_gave_up_follows_what_was_completed():
+    given_up = [
+        replace(trial(n, [0.1 + n / 100], **settings(0.001 * n)), status=Status.PRUNED)
+        for n in range(1, 12)
+    ]
+    done = trial(12, [0.3, 0.6, 0.7], **settings(0.5))
+    text = shown(search_view(search(best=None), [*given_up, done]))
+    rows = text[text.index("  trial  ") :].splitlines()[1:11]
+    assert [int(row.split()[0]) for row in rows] == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
+    assert ["pruned" in row for row in rows] == [False] + [True] * 9
+    assert rows[0].rstrip().endswith("█") and rows[1].split()[2] == "0.2100"
+    assert "the best 10 of 1 completed and 11 pruned; all: coarse/trials.csv" in text
+    ruler = next(line for line in text.splitlines() if "├" in line and "learning_rate" in line)
+    assert "▪" in ruler and "█" in ruler
+    assert "pruned" not in shown(search_view(search(), trials()))
+
+
+def test_an_hparam_that_the_best_trial_has_not_is_said_so():
+    results = trials()
+    for result in (results[4], results[11]):
+        result.hparams.pop("momentum")
+    rulers = [line for line in shown(search_view(search(), results)).splitlines() if "├" in line]
+    assert [line.split()[0] for line in rulers if "has none" in line] == ["momentum"]
+    assert ["█" in line for line in rulers] == ["has none" not in line for line in rulers]
+
+
+def test_a_long_list_of_values_wraps_where_the_ruler_ends():
+    space = {"hidden": {"choice": [[n, n] for n in range(10, 99, 10)]}, "learning_rate":
+             {"log_uniform": [1e-4, 1.0]}}  # fmt: skip
+    best = [trial(n, [0.5 + n / 10], learning_rate=0.1, hidden=(20, 20)) for n in range(2)]
+    for width, length in ((60, 16), (100, 26), (140, 40)):
+        text = shown(search_view(search(space=space, next_space={}, best=None), best), width)
+        lines = text[text.index("one of") :].splitlines()
+        lines = lines[: next(n for n, line in enumerate(lines) if "learning_rate" in line)]
+        assert all(len(line.replace("one of  ", "").split("  20-20")[0].strip()) <= length + 16
+                   for line in lines)  # fmt: skip
+        assert len(lines) > 1 and "█ 20-20" in text
 
 
 def test_the_search_view_ranks_and_shows_what_varies():

@@ -55,6 +55,7 @@ class Grid:
         shown = fitting(self.columns, options.max_width - INDENT)
         yield Padding(self._table(shown), (0, 0, 0, INDENT), expand=False)
         left_out = [column.title for column in self.columns if column not in shown]
+        left_out = [title for title in left_out if title]
         if left_out:
             text = f"not shown in {options.max_width} columns: {', '.join(left_out)}"
             yield Padding(Text(text, style="dim"), (0, 0, 0, INDENT), expand=False)

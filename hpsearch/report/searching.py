@@ -2,20 +2,23 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from hpsearch.curves import ACTIONS, tally
 from hpsearch.errors import HostError
-from hpsearch.report.charts import BEST, bar, ruler, sparkline
+from hpsearch.report.charts import sparkline
 from hpsearch.report.grid import Column, Grid, cells, figures
 from hpsearch.report.isolation import isolated_view
+from hpsearch.report.ranges import EDGE_STYLES, Ranges
 from hpsearch.report.tables.stages import (
     error_of,
     finished,
+    ranked,
     so_far,
     space_rows,
     trial_rows,
@@ -23,24 +26,20 @@ from hpsearch.report.tables.stages import (
 )
 from hpsearch.report.text import (
     accuracy,
-    is_real,
     metric,
     number,
     numbers,
     plain,
     settings,
-    share,
     verdict_text,
 )
-from hpsearch.trial import METRICS, TrialResult, ranking
+from hpsearch.trial import METRICS, Status, TrialResult, ranking
 from hpsearch.verdict import Edge, SearchDocument
 
 RANKED = 10
-CURVE = 12
-BAR = 20  # columns of the whole importance
+CURVE, HISTORY = 12, 24
+FEWEST = 5  # trials of which a history is shown
 LOST = 5  # trials shown where none was completed
-EDGE_STYLES = {"warn": "yellow", "strong": "red", "stability": "yellow"}
-NARROW, WIDE = 80, 120  # columns of a terminal; the rulers grow with it
 Row = Mapping[str, Any]
 
 
@@ -53,11 +52,11 @@ def search_view(
     if document.verdict is None:
         document = so_far(document, results)
     best = ranking(results)
-    parts = [_heading(document), *_messages(document, best, rows), Text()]
-    parts += [_ranking(document, results, best)] if best else _lost(results)
+    parts = [_heading(document), *_messages(document, best, rows), *_history(results), Text()]
+    parts += [_ranking(document, results)] if best else _lost(results)
     ranges = space_rows(document, results)
     if best and ranges:
-        parts += [Text(), Ranges(ranges), *_importance(document.importance)]
+        parts += [Text(), Ranges(ranges, document.importance)]
         parts += isolated_view(document)
         parts += [*_edges(document.edges), *_following(document, ranges)]
     decided = [Text(), Text(f"the search {plain(document.decision)}")] if document.decision else []
@@ -134,27 +133,48 @@ def _indented(text: Text, by: int = 2) -> Padding:
     return Padding(text, (0, 0, 0, by), expand=False)
 
 
-def _ranking(
-    document: SearchDocument, results: Sequence[TrialResult], ranked: Sequence[TrialResult]
-) -> RenderableType:
-    """The best trials: what they reached, with which hparams, and how they got there."""
-    best = ranked[:RANKED]
-    shown = trial_rows(best)
+def _history(results: Sequence[TrialResult]) -> list[RenderableType]:
+    """The best value after each trial, in their order: it shows whether more are worth while."""
+    there = sorted((r for r in results if r.best_epoch is not None), key=lambda r: r.id)
+    if len(there) < FEWEST:
+        return []
+    best: list[TrialResult] = list(accumulate(there, _better))
+    line = sparkline([result.value for result in best], HISTORY)
+    ends = " to ".join(metric(r.metric, r.value) for r in (best[0], best[-1]))
+    said = f"the best so far, over {len(there):,} trials  "
+    words = Text.assemble((said, "dim"), (line, "cyan"), f"  {ends}")
+    return [_indented(words)]
+
+
+def _better(one: TrialResult, other: TrialResult) -> TrialResult:
+    return other if other.score > one.score else one
+
+
+def _ranking(document: SearchDocument, results: Sequence[TrialResult]) -> RenderableType:
+    """The best trials: what they reached, with which hparams, and how they got there. Where fewer
+    were completed, those that halving gave up follow.
+    """
+    best = ranked(results)[:RANKED]
+    shown = [row for result in best for row in trial_rows([result])]
+    pruned = [str(r.status) if r.status is Status.PRUNED else "" for r in best]
     columns = [
         figures("trial", [str(row["trial"]) for row in shown]),
+        *([Column("", cells(pruned, "dim"))] if any(pruned) else []),
         *_metrics(document.metric, shown),
         figures("epoch", [f"{row['best_epoch']}/{row['epochs']}" for row in shown], rank=40),
         *_hparams(varying(results), shown),
         Column("curve", _curves(document.metric, best), rank=50),
     ]  # fmt: skip
-    return Group(Grid(columns), *_left_out(document, ranked), *_constant(results))
+    return Group(Grid(columns), *_left_out(document, results), *_constant(results))
 
 
-def _left_out(document: SearchDocument, ranked: Sequence[TrialResult]) -> list[RenderableType]:
+def _left_out(document: SearchDocument, results: Sequence[TrialResult]) -> list[RenderableType]:
     """That there are more, where there are."""
-    if len(ranked) <= RANKED:
+    there, done = len(ranked(results)), len(ranking(results))
+    if there <= RANKED:
         return []
-    where = f"the best {RANKED} of {len(ranked):,} completed; all: {document.stage}/trials.csv"
+    pruned = f" and {there - done:,} pruned" if there > done else ""
+    where = f"the best {RANKED} of {done:,} completed{pruned}; all: {document.stage}/trials.csv"
     return [_indented(Text(plain(where), style="dim"))]
 
 
@@ -209,63 +229,6 @@ def _lost(results: Sequence[TrialResult]) -> list[RenderableType]:
         Column("reason", cells([plain(first[row["trial"]].reason) for row in shown]), wraps=True),
     ]
     return [Grid(columns)]
-
-
-class Ranges:
-    """Every hparam's range with a ruler on which the best five trials lie."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.rows = rows
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = options.max_width
-        length = 16 if width < NARROW else 26 if width < WIDE else 40
-        ranged = [row for row in self.rows if row["values"] is None]
-        listed = [row for row in self.rows if row["values"] is not None]
-        if ranged:
-            yield _indented(Text("where the best five lie, the very best as █", style="dim"))
-            yield Grid(_ruled(ranged, length), bare=True)
-        for row in listed:
-            yield _indented(_choices(row))
-
-
-def _ruled(rows: Sequence[Row], length: int) -> list[Column]:
-    return [
-        Column("hparam", cells([plain(row["hparam"], 24) for row in rows])),
-        figures("low", [number(row["low"]) for row in rows], "dim"),
-        Column("range", [_ruler(row, length) for row in rows]),
-        Column("high", cells([number(row["high"]) for row in rows], "dim")),
-        Column("best", cells([f"best {number(row['best'])}" for row in rows]), rank=1),
-    ]
-
-
-def _ruler(row: Row, length: int) -> Text:
-    style = EDGE_STYLES.get(row["edge"] or "")
-    side = row["side"] if style else None
-    return ruler(row["top"], row["position"], length, side=side, style=style or BEST)
-
-
-def _choices(row: Row) -> Text:
-    """A list's values, the best one marked."""
-    text = Text.assemble(plain(row["hparam"], 24), ("  one of  ", "dim"))
-    best = number(row["best"])
-    for value in map(number, row["values"]):
-        mark, style = ("█ ", BEST) if value == best else ("", "dim")
-        text.append(f"{mark}{value}", style=style).append("  ")
-    return text
-
-
-def _importance(shares: Mapping[str, Any]) -> list[RenderableType]:
-    """How much each hparam decides, the most important first."""
-    shown = sorted(((n, v) for n, v in shares.items() if is_real(v)), key=lambda s: -s[1])
-    if len(shown) < 2:
-        return []
-    columns = [
-        Column("importance", cells([plain(name, 24) for name, _ in shown])),
-        Column("", cells([bar(value, BAR) for _, value in shown], "cyan")),
-        figures("", [share(value) for _, value in shown]),
-    ]
-    return [Text(), Grid(columns)]
 
 
 def _edges(edges: Sequence[Edge]) -> list[RenderableType]:

@@ -18,6 +18,16 @@ FIXES = {
     "explodes": "smaller overfit.learning_rates, inputs or initial weights",
     "flat": "larger overfit.learning_rates, or another model.init: the gradients vanish",
 }
+WORDS = {  # what the message says of it
+    "almost": "almost learnt",
+    "double-softmax": "as a softmax upon a softmax does",
+    "stuck-at-log-c": "stuck at ln C, where all outputs are alike",
+    "stuck-at-label-entropy": "stuck at what answering without the inputs costs",
+    "partial": "learnt in part",
+    "rises": "the loss rises",
+    "explodes": "the loss explodes",
+    "flat": "the loss does not move",
+}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from hpsearch.spec import Budget, TrialSpec, View
 from hpsearch.stages.context import Context, Stage, chance, seed
 from hpsearch.stages.learning import (
     FIXES,
+    WORDS,
     Outcome,
     diagnose,
     double_softmax,
@@ -137,7 +138,7 @@ def _check(outcome: Outcome, target: float, message: str) -> Check:
     """The one check; of examples that no network could learn, a warning where all others were."""
     diagnosis = diagnose(outcome)
     verdict, fix = VERDICTS.get(diagnosis, Verdict.FAIL), remedy(outcome, diagnosis)
-    said = message if verdict is Verdict.PASS else f"{message}: {diagnosis}"
+    said = message if verdict is Verdict.PASS else f"{message}: {WORDS[diagnosis]}"
     if outcome.contradictions:
         said += f"; {outcome.contradictions} cannot be learnt: equal rows that differ in label"
     if outcome.contradictions and diagnosis == "partial":

@@ -11,6 +11,7 @@ from hpsearch.curves import tally
 from hpsearch.errors import HostError
 from hpsearch.report.text import metric
 from hpsearch.search.space import Choice, Distribution, parse_space
+from hpsearch.stages.gathering import comparable
 from hpsearch.store import RunStore
 from hpsearch.trial import Status, TrialResult, ranking, standard_error
 from hpsearch.verdict import (
@@ -159,6 +160,12 @@ def _trial_row(result: TrialResult) -> Row:
     }  # fmt: skip
 
 
+def ranked(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """The completed trials best first, then those that halving gave up, the most hopeful first."""
+    given_up = [each.result for each in comparable(results)]
+    return [*ranking(results), *(r for r in given_up if r.status is Status.PRUNED)]
+
+
 def varying(results: Sequence[TrialResult]) -> list[str]:
     """The hparams that differ between trials, in the order in which they were written."""
     names = dict.fromkeys(name for result in results for name in result.hparams)
@@ -168,7 +175,7 @@ def varying(results: Sequence[TrialResult]) -> list[str]:
 
 
 def space_rows(document: SearchDocument, results: Sequence[TrialResult]) -> list[Row]:
-    best = ranking(results)[:TOP]
+    best = ranked(results)[:TOP]
     following = parsed(document.stage, document.next_space)
     return [
         _space_row(document, name, kind, following.get(name), best)
