@@ -86,35 +86,40 @@ def status(
     follow(options, session.next(then))
 
 
+Sort = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY", autocompletion=complete_keys,
+        help="Smallest first; -KEY begins with the largest.",
+    ),
+]  # fmt: skip
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="EXPR", autocompletion=complete_keys,
+        help="In quotes: 'best>0.5'; also = != < <= >= ~ (contains); repeatable.",
+    ),
+]  # fmt: skip
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY,...", autocompletion=complete_columns,
+        help="What to show; config keys too: name,best,model.activation.",
+    ),
+]  # fmt: skip
+
+
 @command
 def ls(
     options: Options,
-    sort: Annotated[
-        str,
-        typer.Option(
-            metavar="KEY", autocompletion=complete_keys,
-            help="Smallest first; -KEY begins with the largest.",
-        ),
-    ] = "name",
+    sort: Sort = "name",
     reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="EXPR", autocompletion=complete_keys,
-            help="KEY OP VALUE, OP one of = != < <= > >= ~; repeatable.",
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEY,...", autocompletion=complete_columns,
-            help="What to show; config keys too: name,best,model.activation.",
-        ),
-    ] = None,
+    where: Where = None,
+    columns: Columns = None,
     format_: Annotated[
         Format | None, typer.Option("--format", help="How to write it; --json is json.")
     ] = None,
-) -> None:  # fmt: skip
+) -> None:
     """All runs, or those --where something holds."""
     from hpsearch.report import listing
     from hpsearch.report.terminal import entries_view

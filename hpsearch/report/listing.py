@@ -113,7 +113,7 @@ class Condition:
         if found is None:
             raise UsageError(
                 f"--where {text}: must be KEY OP VALUE, OP one of = != < <= > >= and ~ (contains),"
-                " say best>0.5"
+                " in quotes, or the shell takes > for itself: --where 'best>0.5'"
             )
         return cls(known(found[1], "--where"), found[2], found[3])
 

@@ -46,7 +46,7 @@ class Look:
         """A gate's state; of the stage that is being run, how far it is."""
         if self.live is None or self.live.stage != gate.stage:
             return gate.state
-        if gate.state.startswith("unfinished"):
+        if gate.state.startswith("unfinished "):
             return gate.state.replace("unfinished", RUNNING)
         return f"{RUNNING} {self.live.finished}/{self.live.trials}"
 
