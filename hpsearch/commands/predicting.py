@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.csvtables import neutral
 from hpsearch.data.unlabelled import Unlabelled, load_unlabelled
 from hpsearch.errors import DataError, UsageError
 from hpsearch.prediction import Predictor
+from hpsearch.report.text import plain
 from hpsearch.store import RunStore
 
 
@@ -36,15 +38,22 @@ class Answers:
         }
 
     def to_csv(self) -> str:
-        """One line per row: its name, its class, and the probability of every class."""
+        """One line per row: its name, its class, and the probability of every class. No text of
+        it acts, in a terminal or in a spreadsheet.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([self.rows.kind, "class", *(f"p({name})" for name in self.classes)])
+        heads = (_inert(f"p({name})") for name in self.classes)
+        writer.writerow([self.rows.kind, "class", *heads])
         for name, chosen, row in zip(
             self.rows.names, self.chosen, self.probabilities.tolist(), strict=True
         ):
-            writer.writerow([name, chosen, *(f"{p:.6g}" for p in row)])
+            writer.writerow([_inert(name), _inert(chosen), *(f"{p:.6g}" for p in row)])
         return text.getvalue()
+
+
+def _inert(name: Any) -> str:
+    return neutral(plain(name))
 
 
 def predict(model: str, data: Path, *, runs_dir: Path) -> Answers:

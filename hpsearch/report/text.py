@@ -18,7 +18,9 @@ ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, bidi overrides, lone surrog
 
 def plain(value: Any, limit: int | None = None) -> str:
     """The text of a value on one line, no character of which acts; cut to `limit` characters."""
-    text = "".join(_inert(character) for character in str(value))
+    text = str(value)
+    if not text.isprintable():
+        text = "".join(_inert(character) for character in text)
     return f"{text[: limit - 1]}…" if limit and len(text) > limit else text
 
 
