@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from hpsearch import __version__
-from hpsearch.commands import afterwards, checking, looking, searching
+from hpsearch.commands import afterwards, checking, exporting, looking, searching
 from hpsearch.commands.options import guarded, open_standard_files
 
 
@@ -70,6 +70,7 @@ app.command("status")(looking.status)
 app.command("ls")(looking.ls)
 app.command("diff")(afterwards.diff)
 app.command("replay")(afterwards.replay)
+app.command("export")(exporting.export)
 app.command("schema")(looking.schema)
 
 

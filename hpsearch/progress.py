@@ -160,9 +160,9 @@ class TerminalDisplay:
         self._close()
 
     @contextmanager
-    def loading(self) -> Iterator["Loading"]:
-        """A bar that appears if loading reports progress."""
-        loading = Loading(self.console if self._live else None)
+    def loading(self, what: str = "decoding images") -> Iterator["Loading"]:
+        """A bar that appears if what is done reports progress."""
+        loading = Loading(self.console if self._live else None, what)
         try:
             yield loading
         finally:
@@ -170,10 +170,10 @@ class TerminalDisplay:
 
 
 class Loading:
-    """The bar of images being decoded."""
+    """The bar of images being decoded, or of other things that are counted."""
 
-    def __init__(self, console: Console | None) -> None:
-        self._console = console
+    def __init__(self, console: Console | None, what: str) -> None:
+        self._console, self._what = console, what
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
@@ -182,11 +182,11 @@ class Loading:
             return
         if self._bar is None:
             self._bar = Progress(
-                SpinnerColumn(), TextColumn("[bold]decoding images"), BarColumn(None),
+                SpinnerColumn(), TextColumn(f"[bold]{self._what}"), BarColumn(None),
                 TextColumn("{task.completed:,}/{task.total:,}"), TimeRemainingColumn(),
                 console=self._console, transient=True,
             )  # fmt: skip
-            self._task = self._bar.add_task("decode", total=total)
+            self._task = self._bar.add_task(self._what, total=total)
             self._bar.start()
         self._bar.update(self._task, completed=done)
 

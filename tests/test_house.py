@@ -27,7 +27,7 @@ FLOORS = (
     ("stages", "training", "store"),
     ("settings", "portable", "report", "progress", "dispatch", "pausing"),
     ("runner",),
-    ("finishing",),
+    ("finishing", "exports"),
     ("commands",),
     ("cli",),
     ("__main__",),
