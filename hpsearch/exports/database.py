@@ -5,7 +5,6 @@ a trial at a time and ask the file about every number first: 40 to 80 ms a trial
 one. `tests/oracle/test_exports.py` holds the rows to those that the library itself writes.
 """
 
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -25,7 +24,8 @@ def fill(target: Path, make: Callable[[str], None], trials: Iterable[Rows]) -> N
     with TemporaryDirectory() as folder:  # a path that needs no quoting in a URL
         blank = Path(folder) / "blank.db"
         make(f"sqlite:///{blank}")
-        shutil.copyfile(blank, target)
+        with _opened(target) as connection, closing(sqlite3.connect(blank)) as made:
+            made.backup(connection)
     with _opened(target) as connection:
         for rows in trials:
             for table, records in rows.items():

@@ -1,5 +1,6 @@
 """Exports read back by the libraries that they are for: every trial and every number is there."""
 
+import json
 import math
 import os
 import shutil
@@ -67,14 +68,14 @@ def run(request, tmp_path, monkeypatch):
         store.write_document(
             SearchDocument(stage, None, 20, space=space, metric=request.param)
         )
-        for n in range(12):
+        for n in range(6):
             given = hparams(n, rng) | ({"learning_rate": 2e-3} if n == 2 else {})  # carried over
             made = trial(n, list(rng.uniform(0, 1, 4)), stage=stage, **given)
             store.record(replace(made, metric=request.param, verdict="healthy"))
         store.record(
-            diverged(12, stage=stage, **hparams(12, rng)),
-            replace(broken(13, stage, hparams(13, rng)), metric=request.param),
-            replace(trial(14, [0.3], stage=stage, **hparams(1, rng)), status=Status.PRUNED,
+            diverged(6, stage=stage, **hparams(6, rng)),
+            replace(broken(7, stage, hparams(7, rng)), metric=request.param),
+            replace(trial(8, [0.3], stage=stage, **hparams(1, rng)), status=Status.PRUNED,
                     reason="not among\nthe best", metric=request.param),
         )  # fmt: skip
     store.record(trial(0, [0.99, 0.995], stage="final", **hparams(3, rng)))
@@ -126,7 +127,7 @@ def test_optuna_has_every_trial(run):
     assert study.direction.name == ("MINIMIZE" if lower else "MAXIMIZE")
     assert study.metric_names == [wanted.metric]
     states = {"done": "COMPLETE", "pruned": "PRUNED", "diverged": "FAIL"}
-    assert len(study.trials) == len(wanted.searched) == 30
+    assert len(study.trials) == len(wanted.searched) == 18
     for one, result in zip(study.trials, wanted.searched, strict=True):
         assert one.state.name == states[result.status]
         assert as_drawn(one.params) == {k: scalar(v) for k, v in result.hparams.items()}
@@ -147,7 +148,7 @@ def test_optunas_ranges_are_the_stages(run):
     export("optuna")
     study = optuna.load_study(study_name="r", storage="sqlite:///r-optuna.db")
     kinds = optuna.distributions
-    first, second = study.trials[1].distributions, study.trials[17].distributions
+    first, second = study.trials[1].distributions, study.trials[11].distributions
     assert first["learning_rate"] == kinds.FloatDistribution(1e-4, 1.0, log=True)
     assert second["learning_rate"] == kinds.FloatDistribution(2e-3, 1.0, log=True), "wider"
     assert first["momentum"] == kinds.FloatDistribution(1 / 3 + 1 / 50, 0.99)
@@ -253,7 +254,7 @@ def test_mlflow_has_every_trial(run, mlflow):
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     found = {one.info.run_name: one for one in runs}
     wanted = Exported.of(run)
-    assert set(found) == {f"{r.stage}/{r.id}" for r in wanted.trials} and len(runs) == 31
+    assert set(found) == {f"{r.stage}/{r.id}" for r in wanted.trials} and len(runs) == 19
     status = {"done": "FINISHED", "pruned": "KILLED", "diverged": "FAILED"}
     for result in wanted.trials:
         one = found[f"{result.stage}/{result.id}"]
@@ -276,7 +277,7 @@ def test_mlflows_rows_are_those_that_it_writes_itself(run, mlflow):
     from mlflow.entities import Metric, Param, RunTag
 
     export("mlflow")
-    client = mlflow.MlflowClient("sqlite:///own.db")
+    client = mlflow.MlflowClient(f"sqlite:///{Path.cwd()}/own.db")
     experiment = client.create_experiment("r", artifact_location=Path("x").absolute().as_uri())
     written = mlflow.MlflowClient(f"sqlite:///{Path.cwd()}/r-mlflow.db")
     for one in written.search_runs(["1"], max_results=1000):
@@ -319,7 +320,7 @@ def serving(*command):
         server.wait()
 
 
-def fetched(server, url, body, patience=90):
+def fetched(server, url, body, patience=200):
     """What stands at an address, once the server is up."""
     end = time.monotonic() + patience
     given = {"data": body, "headers": {"Content-Type": "application/json"}} if body else {}
@@ -355,7 +356,7 @@ def test_optuna_dashboard_opens(open_run):
         assert "Optuna Dashboard" in get("/dashboard")
         assert '"study_name":"r"' in get("/api/studies").replace(" ", "")
         answer = get("/api/studies/1")
-    assert answer.count('"trial_id"') == 30 and "learning_rate" in answer
+    assert len(json.loads(answer)["trials"]) == 18
 
 
 @pytest.mark.slow
@@ -369,7 +370,7 @@ def test_tensorboard_opens(open_run):
         asked = b'{"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS", "STATUS_FAILURE"],'
         asked += b'"colParams": [], "startIndex": 0, "sliceSize": 100}'
         end = time.monotonic() + 60
-        while '"totalSize": 31' not in (
+        while '"totalSize": 19' not in (
             answer := get("/data/plugin/hparams/session_groups", asked)
         ):
             assert time.monotonic() < end, answer[:1000]
@@ -390,4 +391,4 @@ def test_mlflow_opens(open_run, mlflow):
         assert "MLflow" in get("/")
         body = b'{"experiment_ids": ["1"], "max_results": 1000}'
         answer = get("/api/2.0/mlflow/runs/search", body)
-    assert answer.count('"run_name"') == 31 and "best_val_accuracy" in answer
+    assert len(json.loads(answer)["runs"]) == 19 and "best_val_accuracy" in answer
