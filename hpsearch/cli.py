@@ -1,6 +1,8 @@
 """The command line: every command by its name; what it does stands in `commands/`."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -10,14 +12,33 @@ from typer.core import TyperGroup
 from hpsearch import __version__
 from hpsearch.commands import afterwards, checking, exporting, looking, searching
 from hpsearch.commands.options import guarded, open_standard_files
+from hpsearch.inert import inert
 
 
 class _Commands(TyperGroup):
-    """Tells --version of --json, whichever comes first: to wait for it would import pydantic."""
+    """Tells --version of --json, whichever comes first: to wait for it would import pydantic.
+    What was typed wrongly is quoted as text that does not act.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta["json"] = "--json" in args
-        return super().parse_args(ctx, args)
+        with _inert_messages():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _inert_messages():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _inert_messages() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own
+            message = inert(error.format_message())
+            error.format_message = lambda: message
+        raise
 
 
 app = typer.Typer(

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -75,12 +75,17 @@ class _Rate(ProgressColumn):
         )
 
 
+def _text(form: str, style: str = "none", **given: Any) -> TextColumn:
+    """What is in it is no markup."""
+    return TextColumn(form, style, markup=False, **given)
+
+
 def _columns(width: int) -> list[ProgressColumn]:
     """What fits on one line of a terminal so wide: the note is cut before anything wraps."""
     whole, time_ = Column(no_wrap=True), Column(no_wrap=True, min_width=7)
-    note = TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, ratio=1))
+    note = _text("{task.fields[note]}", table_column=Column(no_wrap=True, ratio=1))
     columns = [
-        SpinnerColumn(), TextColumn("[bold]{task.description}", table_column=whole),
+        SpinnerColumn(), _text("{task.description}", "bold", table_column=whole),
         BarColumn(max(4, width // 8)), note,
     ]  # fmt: skip
     if width >= WIDE:
@@ -182,7 +187,7 @@ class Loading:
             return
         if self._bar is None:
             self._bar = Progress(
-                SpinnerColumn(), TextColumn(f"[bold]{self._what}"), BarColumn(None),
+                SpinnerColumn(), _text("{task.description}", "bold"), BarColumn(None),
                 TextColumn("{task.completed:,}/{task.total:,}"), TimeRemainingColumn(),
                 console=self._console, transient=True,
             )  # fmt: skip

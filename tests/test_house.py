@@ -17,6 +17,7 @@ PACKAGE = ROOT / "hpsearch"
 
 # Lower floors first; modules on one floor do not know each other.
 FLOORS = (
+    ("inert",),
     ("errors", "blas", "strictjson"),
     ("atomic",),
     ("serving",),

@@ -7,7 +7,7 @@ import typer
 
 from hpsearch.commands.completing import complete_runs
 from hpsearch.commands.options import ConfigArgument, Options, command
-from hpsearch.commands.showing import emit, finish, follow, next_words, teller
+from hpsearch.commands.showing import emit, finish, follow, next_words, tell, teller
 
 
 @command
@@ -66,7 +66,7 @@ def predict(
     from hpsearch.strictjson import dumps
 
     found = answer(model, data, runs_dir=options.runs_dir)
-    typer.echo(dumps(found.to_json()) if options.json else found.to_csv(), nl=options.json)
+    tell(dumps(found.to_json()) if options.json else found.to_csv().removesuffix("\n"))
     following = "ls" if Path(model).is_file() else f"report {model}"
     follow(options, f"hpsearch {following}{options.elsewhere}")
 

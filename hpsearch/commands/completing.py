@@ -11,7 +11,7 @@ def complete_runs(context: typer.Context, incomplete: str) -> list[str]:
     from hpsearch.config.find import bundled, runs
 
     names = sorted({*runs(_runs_dir(context)), *bundled()})
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete) and name.isprintable()]
 
 
 def complete_keys(incomplete: str) -> list[str]:

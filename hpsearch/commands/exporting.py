@@ -8,6 +8,7 @@ import typer
 from hpsearch.commands.options import Options, command
 from hpsearch.commands.showing import emit, follow
 from hpsearch.exports import Format
+from hpsearch.inert import plain
 
 
 @command
@@ -24,7 +25,6 @@ def export(
     from hpsearch.exports.writing import LOOK, target_of
     from hpsearch.exports.writing import export as written
     from hpsearch.progress import TerminalDisplay
-    from hpsearch.report.text import plain
 
     session = Session.of(options, name)
     store = session.existing()

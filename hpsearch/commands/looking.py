@@ -9,7 +9,7 @@ import typer
 
 from hpsearch.commands.completing import complete_columns, complete_keys
 from hpsearch.commands.options import ConfigArgument, Options, command
-from hpsearch.commands.showing import emit, follow, next_words, show, write_page
+from hpsearch.commands.showing import emit, follow, next_words, show, tell, write_page
 from hpsearch.errors import UsageError
 
 NONE = "none of the {} runs is so"
@@ -54,7 +54,7 @@ def report(options: Options, config: ConfigArgument = None) -> None:
         show(run_view(store))
     write_page(session)
     if not options.json:
-        typer.echo(f"report: {store.report}")
+        tell(f"report: {store.report}")
     follow(options, session.next(next_words(session)))
 
 

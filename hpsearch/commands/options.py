@@ -17,6 +17,7 @@ import typer
 from hpsearch.blas import prepare, usable_cores
 from hpsearch.commands.completing import complete_runs
 from hpsearch.errors import HpsearchError
+from hpsearch.inert import inert
 
 BUG = 4
 
@@ -112,7 +113,7 @@ def guarded(work: Callable[[], None], *, debug: bool) -> None:
         raise
     except HpsearchError as error:
         if debug:
-            traceback.print_exc()
+            _print_trace()
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         fail("stopped; every finished trial is kept", 130)
@@ -125,7 +126,7 @@ def guarded(work: Callable[[], None], *, debug: bool) -> None:
         fail(f"{error}; make room, or look at the permissions", 3)
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            _print_trace()
         fail(f"a bug in hpsearch: {error!r}; the traceback is in {_crash_log()}", BUG)
 
 
@@ -137,9 +138,13 @@ def fail(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
+def _print_trace() -> None:
+    typer.echo(inert(traceback.format_exc()), err=True)
+
+
 def _crash_log() -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     folder = Path(tempfile.mkdtemp(prefix="hpsearch-"))
     path = folder / f"crash-{stamp}.log"
-    path.write_text(traceback.format_exc(), "utf-8")
+    path.write_text(traceback.format_exc(), "utf-8", "backslashreplace")
     return path

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from hpsearch.csvtables import neutral
 from hpsearch.data.unlabelled import Unlabelled, load_unlabelled
 from hpsearch.errors import DataError, UsageError
+from hpsearch.inert import plain
 from hpsearch.prediction import Predictor
-from hpsearch.report.text import plain
 from hpsearch.store import RunStore
 
 

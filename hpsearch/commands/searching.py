@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from hpsearch.commands.options import ConfigArgument, Options, command
-from hpsearch.commands.showing import emit, finish, follow, next_words, show, write_page
+from hpsearch.commands.showing import (
+    emit,
+    finish,
+    follow,
+    next_words,
+    show,
+    tell,
+    write_page,
+)
 
 
 class SearchStage(StrEnum):
@@ -78,6 +86,6 @@ def run(options: Options, config: ConfigArgument = None) -> None:
     else:
         show(run_view(session.store))
         if stopped:
-            typer.echo(f"stopped: {documents[-1].stage} {warned}")
+            tell(f"stopped: {documents[-1].stage} {warned}")
     last = None if options.json else f"report: {session.store.report}"
     finish(session, verdict, next_words(session), last=last)

@@ -25,6 +25,7 @@ from hpsearch.executors import wanted_kind
 from hpsearch.finishing import Finisher
 from hpsearch.live import Trace
 from hpsearch.progress import Displays, TerminalDisplay
+from hpsearch.report.console import Terminal
 from hpsearch.store import RunStore, open_run
 from hpsearch.training import Watch
 
@@ -42,7 +43,7 @@ class Session:
     @classmethod
     def of(cls, options: Options, argument: str | None) -> "Session":
         """Finds and reads the config; says on stderr which, where none was named."""
-        console = Console(stderr=True, highlight=False)
+        console = Terminal(stderr=True)
         other = options.run not in (None, argument)
         found = find(argument, runs_dir=options.runs_dir, cwd=Path.cwd(), fresh=other)
         note = found.note or _shadows(found)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from hpsearch.commands.options import Options
+from hpsearch.inert import inert
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,23 +22,28 @@ def emit(options: Options, document: dict[str, Any], view: "RenderableType") -> 
     from hpsearch.strictjson import dumps
 
     if options.json:
-        typer.echo(dumps(document))
+        tell(dumps(document))
     else:
         show(view)
 
 
+def tell(text: str, *, err: bool = False) -> None:
+    """Lines as they are, but for characters that act."""
+    typer.echo(inert(text), err=err)
+
+
 def show(view: "RenderableType", *, quiet: bool = False) -> None:
     """What a person reads, on stdout; no line ends in spaces where it goes into a pipe."""
-    from rich.console import Console
+    from hpsearch.report.console import Terminal
 
     if quiet:
         return
 
-    console = Console(highlight=False, markup=False)
+    console = Terminal()
     if console.is_terminal:
         console.print(view)
         return
-    console = Console(highlight=False, markup=False, width=PIPE_WIDTH)
+    console = Terminal(width=PIPE_WIDTH)
     with console.capture() as capture:
         console.print(view)
     typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
@@ -59,7 +65,7 @@ def finish(
     mending = "" if open_ or goes_on else "   (after mending the above)"
     follow(session.options, session.next(then) + mending)
     if last:
-        typer.echo(last)
+        tell(last)
     if not open_:
         raise typer.Exit(1)
 
@@ -67,7 +73,7 @@ def finish(
 def follow(options: Options, following: str) -> None:
     """The line that every command ends with, on stderr so that stdout stays the result's."""
     if not options.quiet:
-        typer.echo(f"next: {following}", err=True)
+        tell(f"next: {following}", err=True)
 
 
 def next_words(session: "Session") -> str:
@@ -87,4 +93,4 @@ def write_page(session: "Session") -> None:
 
 def teller(options: Options) -> Callable[[str], None]:
     """Prints a line of a live table on stderr, unless quiet."""
-    return (lambda line: None) if options.quiet else (lambda line: typer.echo(line, err=True))
+    return (lambda line: None) if options.quiet else (lambda line: tell(line, err=True))

@@ -2,32 +2,22 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
+from hpsearch.inert import plain
 from hpsearch.verdict import Verdict
+
+__all__ = [
+    "MISSING", "SIGNS", "STYLES", "accuracy", "is_real", "metric", "number", "numbers", "plain",
+    "settings", "share", "verdict_text",
+]  # fmt: skip
 
 STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 SIGNS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗"}
 MISSING = "–"
-ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, bidi overrides, lone surrogates, separators
-
-
-def plain(value: Any, limit: int | None = None) -> str:
-    """The text of a value on one line, no character of which acts; cut to `limit` characters."""
-    text = str(value)
-    if not text.isprintable():
-        text = "".join(_inert(character) for character in text)
-    return f"{text[: limit - 1]}…" if limit and len(text) > limit else text
-
-
-def _inert(character: str) -> str:
-    if character in "\t\n\r":
-        return " "
-    return "�" if unicodedata.category(character) in ACTING else character
 
 
 def number(value: Any, digits: int = 4) -> str:
