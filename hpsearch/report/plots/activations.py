@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST = 12  # layers that are drawn
-PANEL, FRAME = 110, 90  # pixels: of a layer, and of what is around them
+PANEL, LEAST, FRAME = 110, 200, 90  # pixels: of a layer, of all, and of what is around them
 GAP = 0.3  # of a panel, above it, for its words
 CHECKS = ("activation-statistics", "dead-units", "saturated-units")
 
@@ -46,7 +46,7 @@ def activations(material: Material) -> Plot | None:
         "activations", "Activations before training", said,
         f"A histogram of the activations of each of {len(shown)} hidden layers. {said}",
         {"activations": drawing}, layers, thinned=left_out if len(found) > MOST else "",
-        height=FRAME + PANEL * len(shown),
+        height=FRAME + max(LEAST, PANEL * len(shown)),
     )  # fmt: skip
 
 

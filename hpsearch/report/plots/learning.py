@@ -41,15 +41,17 @@ SIGNS = {  # of how a trial ended: symbol, colour
     Status.PRUNED: ("circle-open", PURPLE),
 }
 READING = (
-    f"The {TOP} best trials have a colour, the others are grey; a cross is where a trial diverged,"
-    " a ring where one was pruned."
+    f"The {TOP} best trials have a colour (of pruned ones those that came furthest), the others"
+    " are grey; a cross is where a trial diverged, a ring where one was pruned."
 )
 
 
 class Shown(NamedTuple):
-    """The trials of a stage that are drawn, and their tables (see `report.tables.learning`)."""
+    """The trials of a stage that are drawn, those with a colour first, and their tables (see
+    `report.tables.learning`).
+    """
 
-    results: Sequence[TrialResult]
+    tops: Sequence[TrialResult]
     courses: "pd.DataFrame"
     ends: "pd.DataFrame"
     left_out: str
@@ -57,11 +59,16 @@ class Shown(NamedTuple):
     @classmethod
     def of(cls, material: Material, document: SearchDocument, measures: Sequence[str]) -> "Shown":
         rows = learning.training_rows(material)
-        results, left_out = thinned(material.trials[document.stage], TOP + GREYS)
+        tops = learning.leading(material.trials[document.stage])[:TOP]
+        seen = {r.id for r in tops}
+        rest = [r for r in material.trials[document.stage] if r.id not in seen]
+        others, left_out = thinned(rest, GREYS)
+        results = [*tops, *others]
         batches = {r.id: learning.batches(r, rows, document.settings) for r in results}
         table = learning.courses(results, measures)
         ends = learning.ends(results, batches, measures)
-        return cls(results, table, ends, left_out)
+        words = f"{document.stage}: besides the {len(tops)} in colour, {left_out}"
+        return cls(tops, table, ends, words if left_out else "")
 
 
 def curves(material: Material) -> Plot | None:
@@ -79,14 +86,14 @@ def curves(material: Material) -> Plot | None:
             views[view] = _together(shown, name)
             notes[view] = _says(document, material.trials[document.stage])
         tables.append(shown.courses.assign(stage=document.stage))
-        left_out += [f"{document.stage}: {shown.left_out}"] if shown.left_out else []
+        left_out += [shown.left_out] if shown.left_out else []
     if not views:
         return None
     return Plot(
         "learning-curves", "All learning curves", f"{_progress(material, stages)}{READING}",
         f"A line for each trial over its epochs. {next(iter(notes.values()))}", views,
         pd.concat(tables, ignore_index=True).set_index("stage").reset_index(),
-        switches=[log_switch()], thinned="; ".join(left_out), height=480, notes=notes,
+        switches=[log_switch("log scale")], thinned="; ".join(left_out), height=480, notes=notes,
     )  # fmt: skip
 
 
@@ -114,8 +121,10 @@ def _says(document: SearchDocument, results: Sequence[TrialResult]) -> str:
         parts = [
             f"{document.stage}: trial {top.id} is the best,"
             f" {metric(top.metric, top.value)} {MEASURES[top.metric]} at epoch {top.best_epoch} of"
-            f" {top.epochs}; place {len(best)} has {metric(top.metric, best[-1].value)}"
+            f" {top.epochs}"
         ]
+        last = f"place {len(best)} has {metric(top.metric, best[-1].value)}"
+        parts += [last] * (len(best) > 1)
     parts += [f"{lost} of {len(results)} diverged"] * bool(lost)
     parts += [f"{pruned} were pruned"] * bool(pruned)
     words = ", ".join(f"{word} {count}" for word, count in counts.items())
@@ -124,7 +133,7 @@ def _says(document: SearchDocument, results: Sequence[TrialResult]) -> str:
 
 def _together(shown: Shown, measure: str) -> Drawing:
     """One view: the grey curves as one trace, the best as one each, then the ends."""
-    tops = {r.id: r for r in ranking(shown.results)[:TOP]}
+    tops = {result.id: result for result in shown.tops}
     courses = shown.courses.groupby("trial", sort=False)
     greys = [rows for trial, rows in courses if trial not in tops]
     traces = [_greys(greys, measure)] if greys else []
@@ -132,10 +141,11 @@ def _together(shown: Shown, measure: str) -> Drawing:
         _coloured(result, courses.get_group(trial), measure, place)
         for place, (trial, result) in enumerate(tops.items()) if result.epochs
     ]  # fmt: skip
-    traces += _ends(shown.ends, measure)
-    values = axis(MEASURES[measure])
+    values, highest = axis(MEASURES[measure]), None
     if measure.endswith("loss"):
-        values = losses(MEASURES[measure], _highest(shown, measure))
+        highest = _highest(shown, measure)
+        values = losses(MEASURES[measure], highest)
+    traces += _ends(shown.ends, measure, highest or math.inf)
     return {
         "data": traces,
         "layout": layout(
@@ -173,7 +183,7 @@ def _coloured(result: TrialResult, rows: "pd.DataFrame", measure: str, place: in
     told = [
         label(f"{name} {number(value)}") for name, value in list(result.hparams.items())[:NAMED]
     ]
-    name = f"trial {result.id}, place {place + 1}"
+    name = f"trial {result.id}, {result.status}, number {place + 1}"
     return {
         "type": "scatter", "mode": "lines+markers", "name": str(result.id),
         "x": rows["epoch"].tolist(), "y": drawn(rows[measure].tolist()),
@@ -182,15 +192,15 @@ def _coloured(result: TrialResult, rows: "pd.DataFrame", measure: str, place: in
     }  # fmt: skip
 
 
-def _ends(ends: "pd.DataFrame", measure: str) -> list[Trace]:
-    """Marks where trials diverged or were pruned; those without an epoch at the plot's border,
-    at the top for a loss and at the bottom for an accuracy.
+def _ends(ends: "pd.DataFrame", measure: str, highest: float) -> list[Trace]:
+    """Marks where trials diverged or were pruned; those without an epoch, or beyond the
+    `highest` loss, at the plot's border: at the top for a loss, at the bottom for an accuracy.
     """
     border = 0.98 if measure.endswith("loss") else 0.02
     traces: list[Trace] = []
     for status in SIGNS:
         here = ends[ends["status"] == status]
-        known = here[measure].abs() < math.inf
+        known = here[measure].abs() < highest
         on, off = here[known], here[~known]
         traces += _marks(status, on, drawn(on[measure].tolist()), "y")
         traces += _marks(status, off, [border] * len(off), "y2", alone=on.empty)

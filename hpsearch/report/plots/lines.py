@@ -1,7 +1,7 @@
 """What plots of curves share: numbers that JSON can hold, axes, and the log scale's button."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from hpsearch.report.plots.plot import SERIES, Switch
@@ -58,7 +58,6 @@ def layout(**axes: Any) -> dict[str, Any]:
     return {"margin": MARGIN, "legend": BELOW, **axes}
 
 
-def log_switch(name: str = "yaxis") -> Switch:
-    """The button that shows the axis on a log scale."""
-    on: Mapping[str, Any] = {f"{name}.type": "log"}
-    return Switch("log scale of the loss", ({}, on), ({}, {f"{name}.type": "linear"}))
+def log_switch(words: str = "log scale of the loss") -> Switch:
+    """The button that shows the first panel on a log scale."""
+    return Switch(words, ({}, {"yaxis.type": "log"}), ({}, {"yaxis.type": "linear"}))

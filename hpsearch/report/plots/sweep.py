@@ -79,34 +79,34 @@ def _span(document: CheckDocument) -> tuple[float, float] | None:
 
 
 def _sweep(document: CheckDocument, rates: "pd.DataFrame", courses: "pd.DataFrame") -> Drawing:
-    """A line for each rate, the best one thick; a cross where one was given up."""
+    """A line for each rate, the best one thick; at the top a cross where one was given up."""
     traces: list[Trace] = []
     rows = rates.to_dict("records")
     for place, row in enumerate(rows):
         course = courses[courses["rate"] == row["rate"]]
         steps, values = course["step"].tolist(), drawn(course["loss"].tolist())
         ended = f"{number(row['rate'])}{', the best' if row['best'] else ''}"
-        look = style(place)
+        look = style(place)["line"] | {"width": 1.5}
+        look |= {"width": 4, "dash": "solid"} if row["best"] else {}
         traces += [{
             "type": "scatter", "mode": "lines", "name": ended, "x": steps, "y": values,
-            "line": {**look["line"], "width": 4 if row["best"] else 1.5},
+            "line": look,
             "hovertemplate": f"rate {number(row['rate'])}, "
                              "iteration %{x}: %{y:.4g}<extra></extra>",
         }] * bool(steps)  # fmt: skip
-    last = courses.dropna().groupby("rate").last()
-    lost = [row["rate"] for row in rows if row["diverged"] and row["rate"] in last.index]
+    lost = rates[rates["diverged"]]
     traces += [{
-        "type": "scatter", "mode": "markers", "name": "diverged",
-        "x": last["step"][lost].tolist(), "y": drawn(last["loss"][lost].tolist()),
+        "type": "scatter", "mode": "markers", "name": "diverged", "yaxis": "y2",
+        "x": drawn(lost["step"].tolist()), "y": [0.97] * len(lost),
         "marker": {"symbol": "x", "color": VERMILION, "size": 9},
-        "text": [number(rate) for rate in lost],
+        "text": [number(rate) for rate in lost["rate"].tolist()],
         "hovertemplate": "rate %{text} diverged, iteration %{x}<extra></extra>",
-    }] * bool(lost)  # fmt: skip
+    }] * bool(len(lost))  # fmt: skip
     traces += _baseline(document, [courses["step"].min(), courses["step"].max()])
     return {
         "data": traces,
         "layout": layout(
-            xaxis=axis("iteration"), yaxis=losses("loss", _highest(rates)),
+            xaxis=axis("iteration"), yaxis=losses("loss", _highest(rates)), yaxis2=HIDDEN,
             legend={**BELOW, "title": {"text": "rate"}},
         ),
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """How trials learnt, epoch by epoch and minibatch by minibatch, as DataFrames."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.curves import ACTIONS, tally
@@ -35,6 +35,13 @@ class Close(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.result.stage}/{self.result.id}"
+
+
+def leading(results: Iterable[TrialResult]) -> list[TrialResult]:
+    """The trials that were completed, best first, then the pruned ones, the furthest first."""
+    found = list(results)
+    pruned = [r for r in found if r.status is Status.PRUNED]
+    return [*ranking(found), *sorted(pruned, key=lambda r: (r.epochs, r.rank), reverse=True)]
 
 
 def places(results: Sequence[TrialResult]) -> dict[int, int]:
@@ -101,7 +108,7 @@ def training_rows(material: Material) -> int | None:
 
 
 def close(material: Material) -> list[Close]:
-    """The best of the last stage that has any trials, then an example of each of a few other
+    """The leading trials of the last stage that has any, then an example of each of a few other
     verdicts, divergence first and then the commonest, then the winner's nets.
     """
     rows, found = training_rows(material), []
@@ -120,9 +127,10 @@ def _settings(material: Material, stage: str) -> Mapping[str, Any]:
 def _searched(material: Material) -> Iterator[tuple[str, int, str]]:
     """Stage, id and reason of what is shown of the search."""
     begun = [stage for stage, results in material.trials.items() if results]
-    shown = ranking(material.trials[begun[-1]])[:BEST] if begun else []
+    shown = leading(material.trials[begun[-1]])[:BEST] if begun else []
     for place, result in enumerate(shown, 1):
-        yield result.stage, result.id, "best" if place == 1 else f"place {place}"
+        why = "best" if place == 1 else f"place {place}"
+        yield result.stage, result.id, why if result.status is Status.DONE else "pruned"
     whole = [
         result for stage in reversed(begun) for result in material.trials[stage]
         if result.status is not Status.PRUNED
