@@ -11,6 +11,7 @@ from test_runner import runner
 from test_stages import conclude, config, result, small_table, verdicts
 
 from hpsearch import lockstep
+from hpsearch.cohort import Task
 from hpsearch.config.checking import Ramp, Sweep
 from hpsearch.data import Rows, Source, load
 from hpsearch.nn.schedules import Clock
@@ -21,6 +22,7 @@ from hpsearch.stages import ramp, searched, sweep
 from hpsearch.stages.context import Context
 from hpsearch.stages.ladder import Ladder, Tried
 from hpsearch.stages.updates import update_ratio, update_ratios
+from hpsearch.training import Watch, train_cohort
 from hpsearch.trial import Status
 from hpsearch.verdict import Verdict
 
@@ -446,3 +448,20 @@ def test_a_rare_class_is_learnt_from_smoothed_labels_too(tmp_path, rng):
     rare = load(Source("npz", tmp_path / "rare.npz"), center="feature", scale="standard")
     document = swept(tmp_path, rare, "train.label_smoothing=0.1")
     assert verdicts(document)["usable-rate"] == "pass"
+
+
+def test_the_curves_kept_of_the_rates_are_those_of_their_training(tmp_path, digits):
+    """Each rate's own specification, trained by itself, gives the losses that were kept."""
+    context = Context(config(tmp_path, "sweep.iterations=250"), digits, "sweep")
+    document = conclude(sweep.STAGE, context)
+    specs = {spec.rates.learning_rate: spec for spec in sweep.plan(context, [])[1:]}
+    compared = [row for row in document.facts["rates"] if row["rate"] in specs]
+    assert len(compared) == 4
+    for row in compared:
+        steps, losses = row["steps"], row["losses"]
+        alone = train_cohort(Task((specs[row["rate"]],)), digits, Watch())[0]
+        whole = dict(alone.losses)
+        assert losses == [whole[step] for step in steps]
+        assert steps[0] == 1 and steps[-1] == alone.step == row["step"]
+        assert len(steps) == min(100, len(whole)) and steps == sorted(set(steps))
+        assert max(np.diff(steps)) <= 2 * max(1, min(np.diff(steps))) + 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BEYOND = 3.3  # times the first loss: a little more than what counts as diverged
 GUIDE = 1e-3  # |update| / |weights| of a healthy net, about (CS231n's notes)
-LEAST = 1e-7  # the bottom of the update ratio's axis, at most
+DECADES = [10.0**power for power in range(-7, 3)]  # of the update ratio's axis
 GAP = 0.07  # between panels, of the height
 PANELS = ("loss", "accuracy", "update ratio")
 SHARES = {"loss": 3, "accuracy": 2, "update ratio": 1}  # of the height
@@ -102,8 +102,8 @@ def _axes(panels: Sequence[str], shown: Close) -> dict[str, Axis]:
         if name == "loss":
             given = losses(name, _highest(shown), domain=domain, anchor="x")
         if name == "update ratio":
-            given |= {"type": "log", "exponentformat": "power", "nticks": 5,
-                      "autorangeoptions": {"clipmin": LEAST}}
+            given |= {"type": "log", "exponentformat": "power", "tickvals": DECADES,
+                      "autorangeoptions": {"clipmin": DECADES[0]}}
         axes[f"yaxis{number if number > 1 else ''}"] = given
     return axes
 

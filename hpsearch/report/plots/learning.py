@@ -80,11 +80,11 @@ def curves(material: Material) -> Plot | None:
     stages = [d for d in reversed(material.searches) if material.trials.get(d.stage)]
     for document in stages:
         measures = list(dict.fromkeys([document.metric, "val_accuracy", "train_loss"]))
-        shown = Shown.of(material, document, measures)
+        shown, said = Shown.of(material, document, measures), _says(document, material)
         for name in measures:
             view = f"{document.stage}: {MEASURES[name]}"
             views[view] = _together(shown, name)
-            notes[view] = _says(document, material.trials[document.stage])
+            notes[view] = said
         tables.append(shown.courses.assign(stage=document.stage))
         left_out += [shown.left_out] if shown.left_out else []
     if not views:
@@ -99,19 +99,20 @@ def curves(material: Material) -> Plot | None:
 
 def _progress(material: Material, stages: Sequence[SearchDocument]) -> str:
     """How the best trial of the stages, the latest first, has changed."""
-    best = [(d, ranking(material.trials[d.stage])[:1]) for d in reversed(stages)]
-    found = [(d, each[0]) for d, each in best if each]
-    if len(found) < 2:
+    done = [[r for r in material.trials[d.stage] if r.status is Status.DONE] for d in stages]
+    best = [max(results, key=lambda r: r.rank) for results in done if results]
+    if len(best) < 2:
         return ""
-    (first, one), (last, other) = found[0], found[-1]
+    last, first = best[0], best[-1]
     return (
-        f"The best {MEASURES[last.metric]} went from {metric(first.metric, one.value)} in"
-        f" {first.stage} to {metric(last.metric, other.value)} in {last.stage}. "
+        f"The best {MEASURES[last.metric]} went from {metric(first.metric, first.value)} in"
+        f" {first.stage} to {metric(last.metric, last.value)} in {last.stage}. "
     )
 
 
-def _says(document: SearchDocument, results: Sequence[TrialResult]) -> str:
+def _says(document: SearchDocument, material: Material) -> str:
     """A stage's curves in words."""
+    results = material.trials[document.stage]
     best, counts = ranking(results)[:TOP], tally(results)
     lost = sum(r.status is Status.DIVERGED for r in results)
     pruned = sum(r.status is Status.PRUNED for r in results)
