@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from test_stages import conclude, config
 
+from hpsearch.stages import probe as probe_module
 from hpsearch.stages import sanity
 from hpsearch.stages.context import Context
 from hpsearch.stages.layers import BINS, SHOWN, histogram, shown
@@ -21,6 +22,7 @@ def counted(found):
     [
         np.random.default_rng(0).standard_normal((50, 40)),
         np.maximum(0, np.random.default_rng(1).standard_normal((50, 40))),
+        np.clip(np.random.default_rng(2).standard_normal((50, 40)), -1, 1),
         np.zeros((3, 4)), np.full((3, 4), 2.0), np.full((3, 4), -1e-300), np.full((2, 2), np.nan),
         np.array([[1.0, 1 + 1e-15, 1 - 1e-15]]), np.array([[5e-324, 1e-320, 0.0]]),
         np.array([[1e308, -1e308, np.inf, -np.inf, np.nan, 0.5]]), np.array([[1e99, -1e99, 3.0]]),
@@ -50,8 +52,11 @@ def test_wide_layers_show_a_part_of_their_rows():
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
-def test_sanity_counts_the_activations_of_the_first_initialisation(tmp_path, digits, activation):
-    """By an independent forward pass: W x + b, then the formula."""
+def test_sanity_counts_the_activations_of_the_first_initialisation(
+    tmp_path, digits, monkeypatch, activation
+):
+    """By an independent forward pass: W x + b, then the formula; however many are drawn at once."""
+    monkeypatch.setattr(probe_module, "AT_ONCE", 10_000)
     set_ = ("model.hidden=[30, 20]", f"model.activation={activation}", "sanity.examples=100")
     context = Context(config(tmp_path, *set_), digits, "sanity")
     layers = conclude(sanity.STAGE, context).facts["layers"]

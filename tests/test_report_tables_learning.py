@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from test_report_samples import CHECKS, diverged, full_run, search, settings, trial
+from test_report_samples import CHECKS, diverged, full_run, quickly, search, settings, trial
 
 from hpsearch.curves import ACTIONS
 from hpsearch.report.tables import checking, learning
@@ -21,6 +21,7 @@ def pruned(number, accuracies, **more):
     return replace(trial(number, accuracies, **more), status=Status.PRUNED)
 
 
+@quickly
 def stored(tmp_path, *documents, results=(), facts=None):
     """A run of these documents and trials, read."""
     store = RunStore(tmp_path, "r")

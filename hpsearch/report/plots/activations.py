@@ -54,18 +54,18 @@ def _says(document: CheckDocument, layers: "pd.DataFrame") -> str:
     """Each layer in a word, then what the checks say that did not pass."""
     checks = [check for check in document.checks if check.name in CHECKS]
     amiss = [check for check in checks if check.verdict is not Verdict.PASS]
-    told = [_layer(row) for row in layers.to_dict("records")]
+    told = [_layer(row, row["state"] if amiss else "") for row in layers.to_dict("records")]
     said = f"{'; '.join(told[:MOST])}{', …' if len(told) > MOST else ''}."
     if not amiss:
         return f"Healthy: {said}"
     return f"{said} {' '.join(f'{c.name}: {c.message}.' for c in amiss)}"
 
 
-def _layer(row: dict[Any, Any]) -> str:
+def _layer(row: dict[Any, Any], state: str) -> str:
     return (
-        f"layer {row['layer']}{f' {state}' if (state := row['state']) else ''}, mean"
-        f" {number(row['mean'], 2)}, std {number(row['std'], 2)}, {share(row['zero'])} exactly 0,"
-        f" {share(row['saturated'])} saturated, {share(row['dead'])} of its units dead"
+        f"layer {row['layer']}{f' {state}' if state else ''}, mean {number(row['mean'], 2)}, std"
+        f" {number(row['std'], 2)}, {share(row['zero'])} exactly 0, {share(row['saturated'])}"
+        f" saturated, {share(row['dead'])} of its units dead"
     )
 
 

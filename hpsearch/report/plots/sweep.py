@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BEYOND = 3.3  # times the first loss: a little more than what counts as diverged
-RATE = {"type": "log", "exponentformat": "power", "dtick": 1}
+RATE = {"type": "log", "exponentformat": "power", "tickangle": 0}
 BAND = "rgba(0,158,115,.15)"  # of the proposed range
 
 
@@ -203,7 +203,7 @@ def range_test(material: Material) -> Plot | None:
     said = _ramp_says(table, found)
     return Plot(
         "range-test", "Range test", said, f"The loss over a rising learning rate. {said}",
-        {"range test": drawing}, table, switches=[log_switch()],
+        {"range test": drawing}, table, switches=[log_switch()], height=480,
     )  # fmt: skip
 
 
