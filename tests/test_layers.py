@@ -55,7 +55,7 @@ def test_wide_layers_show_a_part_of_their_rows():
 def test_sanity_counts_the_activations_of_the_first_initialisation(
     tmp_path, digits, monkeypatch, activation
 ):
-    """By an independent forward pass: W x + b, then the formula; however many are drawn at once."""
+    """By an independent forward pass: W x + b, then the formula; in several groups."""
     monkeypatch.setattr(probe_module, "AT_ONCE", 10_000)
     set_ = ("model.hidden=[30, 20]", f"model.activation={activation}", "sanity.examples=100")
     context = Context(config(tmp_path, *set_), digits, "sanity")

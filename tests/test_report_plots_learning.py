@@ -307,7 +307,8 @@ def test_layers_share_an_axis_and_are_told_in_words(tmp_path):
 
 
 def test_healthy_layers_are_said_to_be(tmp_path):
-    assert activations(layered(tmp_path, 1)).caption.startswith("Healthy: layer 1, mean 0, std 0.9")
+    caption = activations(layered(tmp_path, 1)).caption
+    assert caption.startswith("Healthy: layer 1, mean 0, std 0.9")
 
 
 def test_of_very_deep_networks_some_layers_are_drawn(tmp_path):
