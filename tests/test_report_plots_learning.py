@@ -149,6 +149,14 @@ def test_of_very_many_trials_few_are_drawn_and_it_is_said(tmp_path):
     assert not curves(material).thinned
 
 
+def test_the_caption_says_what_was_found_and_explains_the_marks_there_are(tmp_path):
+    plot = curves(learnt(tmp_path / "all", judged_trials()))
+    assert "trial 11 is the best, 0.4200 validation accuracy at epoch 2 of 2" in plot.caption
+    assert "cross" in plot.caption and "ring" in plot.caption
+    plain = curves(learnt(tmp_path / "one", [trial(0, [0.5])]))
+    assert "cross" not in plain.caption and "ring" not in plain.caption
+
+
 def test_pruned_trials_have_colours_where_few_were_completed(tmp_path):
     results = [trial(0, [0.1, 0.2, 0.3]), pruned(1, [0.1, 0.2]), pruned(2, [0.3])]
     accuracy = next(iter(checked(curves(learnt(tmp_path, results))).values()))

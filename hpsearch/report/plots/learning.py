@@ -40,10 +40,9 @@ SIGNS = {  # of how a trial ended: symbol, colour
     Status.DIVERGED: ("x", VERMILION),
     Status.PRUNED: ("circle-open", PURPLE),
 }
-READING = (
-    f"The {TOP} best trials have a colour (of pruned ones those that came furthest), the others"
-    " are grey; a cross is where a trial diverged, a ring where one was pruned."
-)
+READING = f"The {TOP} best trials have a colour, the others are grey."
+CROSSES = " A cross is where a trial diverged."
+RINGS = " A ring is where a trial was pruned: of these, those that came furthest count as best."
 
 
 class Shown(NamedTuple):
@@ -89,12 +88,21 @@ def curves(material: Material) -> Plot | None:
         left_out += [shown.left_out] if shown.left_out else []
     if not views:
         return None
+    first = next(iter(notes.values()))
     return Plot(
-        "learning-curves", "All learning curves", f"{_progress(material, stages)}{READING}",
-        f"A line for each trial over its epochs. {next(iter(notes.values()))}", views,
+        "learning-curves", "All learning curves",
+        f"{_progress(material, stages) or first} {_reading(material)}",
+        f"A line for each trial over its epochs. {first}", views,
         pd.concat(tables, ignore_index=True).set_index("stage").reset_index(),
         switches=[log_switch("log scale")], thinned="; ".join(left_out), height=480, notes=notes,
     )  # fmt: skip
+
+
+def _reading(material: Material) -> str:
+    """How to read the curves that there are."""
+    seen = {r.status for results in material.trials.values() for r in results}
+    crosses, rings = Status.DIVERGED in seen, Status.PRUNED in seen
+    return f"{READING}{CROSSES if crosses else ''}{RINGS if rings else ''}"
 
 
 def _progress(material: Material, stages: Sequence[SearchDocument]) -> str:
@@ -106,7 +114,7 @@ def _progress(material: Material, stages: Sequence[SearchDocument]) -> str:
     last, first = best[0], best[-1]
     return (
         f"The best {MEASURES[last.metric]} went from {metric(first.metric, first.value)} in"
-        f" {first.stage} to {metric(last.metric, last.value)} in {last.stage}. "
+        f" {first.stage} to {metric(last.metric, last.value)} in {last.stage}."
     )
 
 
