@@ -307,7 +307,7 @@ def test_layers_share_an_axis_and_are_told_in_words(tmp_path):
         assert bar.x[-1] + bar.width[-1] / 2 == pytest.approx(1 / n, rel=1e-3)
     assert [a.text for a in view.layout.annotations] == [
         "layer 1: std 0.9, 50% are 0, 2% dead", "layer 2: std 0.23, 50% are 0, 2% dead",
-        "layer 3: std 0.1, 50% are 0, 2% dead",
+        "layer 3, shrinking: std 0.1, 50% are 0, 2% dead",
     ]  # fmt: skip
     assert "layer 1 healthy" in plot.caption and "layer 3 shrinking" in plot.caption
     assert "activation-statistics: they shrink" in plot.caption
@@ -316,7 +316,7 @@ def test_layers_share_an_axis_and_are_told_in_words(tmp_path):
 
 def test_healthy_layers_are_said_to_be(tmp_path):
     caption = activations(layered(tmp_path, 1)).caption
-    assert caption.startswith("Healthy: layer 1, mean 0, std 0.9")
+    assert caption == "Healthy: layer 1, mean 0, std 0.9, 50% are 0, 2% dead."
 
 
 def test_of_very_deep_networks_some_layers_are_drawn(tmp_path):

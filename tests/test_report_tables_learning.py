@@ -139,6 +139,7 @@ def run_of_many(tmp_path):
     coarse += [judged(diverged(5), "diverged"), judged(trial(6, [0.15]), "stuck")]
     refined = [judged(trial(n, [n / 20], stage="refine-1"), "healthy") for n in range(8)]
     refined += [judged(trial(8, [0.01], stage="refine-1"), "underfitting")]
+    refined += [judged(pruned(9, [0.1], stage="refine-1"), "stuck")]
     candidate = {"stage": "refine-1", "trial": 7, "ids": [3, 4, 5]}
     final = FinalDocument(None, [{"ids": [0]}, candidate], "val_accuracy", 3, winner=1)
     nets = [trial(n, [0.5], stage="final") for n in (0, 3, 4)]

@@ -1,13 +1,13 @@
 """The activations of the untrained network, a histogram for each hidden layer."""
 
-import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.report.plots.lines import MARGIN, Axis, Trace, axis, drawn
 from hpsearch.report.plots.plot import BLUE, Plot, label
 from hpsearch.report.tables import checking
 from hpsearch.report.tables.material import Material
-from hpsearch.report.text import number, share
+from hpsearch.report.text import number
 from hpsearch.verdict import CheckDocument, Verdict
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MOST = 12  # layers that are drawn
 PANEL, LEAST, FRAME = 110, 200, 90  # pixels: of a layer, of all, and of what is around them
 GAP = 0.3  # of a panel, above it, for its words
+SHARES = {"zero": "are 0", "saturated": "saturated", "dead": "dead"}
+LITTLE = 0.005  # a share that is not worth a word
 CHECKS = ("activation-statistics", "dead-units", "saturated-units")
 
 
@@ -62,11 +64,15 @@ def _says(document: CheckDocument, layers: "pd.DataFrame") -> str:
 
 
 def _layer(row: dict[Any, Any], state: str) -> str:
-    return (
-        f"layer {row['layer']}{f' {state}' if state else ''}, mean {number(row['mean'], 2)}, std"
-        f" {number(row['std'], 2)}, {share(row['zero'])} exactly 0, {share(row['saturated'])}"
-        f" saturated, {share(row['dead'])} of its units dead"
-    )
+    words = [f"layer {row['layer']}{f' {state}' if state else ''}"]
+    words += [f"{name} {number(row[name], 2)}" for name in ("mean", "std")]
+    return ", ".join([*words, *_shares(row)])
+
+
+def _shares(row: Mapping[Any, Any]) -> list[str]:
+    """Those that are not next to nothing."""
+    found = [(checking.real(row[name]), what) for name, what in SHARES.items()]
+    return [f"{value:.0%} {what}" for value, what in found if value >= LITTLE]
 
 
 def _axis(name: str, place: int) -> str:
@@ -95,11 +101,9 @@ def _panel(place: int, count: int) -> Axis:
 def _words(rows: "pd.DataFrame", place: int, count: int) -> dict[str, Any]:
     """What stands above a panel."""
     row = rows.iloc[0]
-    words = [f"layer {label(row['layer'])}: std {number(float(row['std']), 2)}"]
-    for name, what in (("zero", "are 0"), ("saturated", "saturated"), ("dead", "dead")):
-        value = checking.real(row[name])
-        words += [f"{value:.0%} {what}"] * (math.isfinite(value) and value >= 0.005)
+    odd = f", {row['state']}" if row["state"] not in ("", "healthy") else ""
+    words = [f"layer {label(row['layer'])}{odd}: std {number(float(row['std']), 2)}"]
     return {
-        "text": ", ".join(words), "xref": "paper", "x": 0, "xanchor": "left", "yref": "paper",
+        "text": ", ".join([*words, *_shares(row.to_dict())]), "xref": "paper", "x": 0, "xanchor": "left", "yref": "paper",
         "y": 1 - (place - 1) / count - GAP / count, "yanchor": "bottom", "showarrow": False,
     }  # fmt: skip
