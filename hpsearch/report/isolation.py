@@ -9,6 +9,7 @@ from rich.text import Text
 
 from hpsearch.report.charts import BEST
 from hpsearch.report.grid import Column, Grid, cells, figures
+from hpsearch.report.tables.isolation import value_name
 from hpsearch.report.tables.stages import isolated_rows
 from hpsearch.report.text import MISSING, is_real, metric, number, plain
 from hpsearch.verdict import SearchDocument
@@ -43,7 +44,7 @@ def _table(searched: str, name: str, rows: Sequence[Row]) -> Grid:
     ]
     return Grid(
         [
-            Column(plain(name, 24), cells([_named(row) for row in rows])),
+            Column(plain(name, 24), cells([value_name(row) for row in rows])),
             figures("trials", [number(row["trials"]) for row in rows]),
             figures("best", [_around(searched, row["best"], row["error"]) for row in rows]),
             figures("trial", [number(row["trial"]) for row in rows], rank=3),
@@ -55,13 +56,6 @@ def _table(searched: str, name: str, rows: Sequence[Row]) -> Grid:
             Column("", standings, rank=1),
         ]
     )  # fmt: skip
-
-
-def _named(row: Row) -> str:
-    """A value as the other tables have it, or the part of a range."""
-    if row["value"] is None and is_real(row["low"]):
-        return f"{number(row['low'], 3)} .. {number(row['high'], 3)}"
-    return plain(number(row["value"]), 24)
 
 
 def _behind(searched: str, row: Row) -> str:

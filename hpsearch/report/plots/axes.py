@@ -1,6 +1,7 @@
 """One hparam at a time: what was reached over its range, and whether the range is right."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -35,6 +36,7 @@ from hpsearch.report.tables import stages
 from hpsearch.report.tables.axis import Axis
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.points import (
+    NEXT,
     axes_of,
     by_importance,
     everything,
@@ -44,7 +46,7 @@ from hpsearch.report.tables.points import (
 )
 from hpsearch.report.tables.stages import TOP
 from hpsearch.report.tables.thinning import thinned
-from hpsearch.report.text import number, plain, share
+from hpsearch.report.text import number, plain
 from hpsearch.trial import TrialResult, ranking
 from hpsearch.verdict import Edge, SearchDocument
 
@@ -90,9 +92,10 @@ def axes(material: Material) -> Plot | None:
         _judged(material), ranges(material),
     )  # fmt: skip
     names = by_importance(material.searches, list(found))
+    before = _before([d for d in material.searches if d is not field.document])
     table = stages.space(field.document, material.trials[field.document.stage])
     return Plot(
-        "axes", "Is the range right?", _caption(field.document, names),
+        "axes", "Is the range right?", _caption(field.document, before),
         _alt(field, names), {label(n): _drawing(found[n], field) for n in names}, table,
         thinned=said, height=470,
     )  # fmt: skip
@@ -104,21 +107,33 @@ def _judged(material: Material) -> SearchDocument:
     return [*material.searches[-1:], *found][-1]
 
 
-def _caption(document: SearchDocument, names: Sequence[str]) -> str:
+def _caption(document: SearchDocument, before: str) -> str:
     stage = plain(document.stage)
     if document.verdict is None:
         return f"{stage} is not judged yet: whether the best lie on an edge is said when it ends."
-    loud = [e for e in document.edges if e.strength != "info" and e.hparam in names]
-    if not loud:
+    if not (said := _loud(document)):
         return (
             f"No range of {stage} ends too early: the best lie inside, or there is nothing to gain"
-            " beyond. The circles are the best five trials, the lines the ends of the range."
+            f" beyond.{before} The circles are the best five of all trials, the lines the ends of"
+            " the ranges."
         )
-    said = [f"{plain(e.hparam)} at its {plain(e.side)} end ({plain(e.strength)})" for e in loud]
     return (
-        f"In {stage} the best may lie beyond the range: {', '.join(said)}. The shaded zone is the"
-        " end in question; the circles are the best five trials of all."
+        f"In {stage} the best may lie beyond the range: {said}. The shaded zone is the end in"
+        f" question; the circles are the best five of all trials.{before}"
     )
+
+
+def _loud(document: SearchDocument) -> str:
+    """The ends of its ranges that want to be widened."""
+    loud = [edge for edge in document.edges if edge.strength != "info"]
+    named = [f"{plain(e.hparam)} at its {plain(e.side)} end ({plain(e.strength)})" for e in loud]
+    return ", ".join(named)
+
+
+def _before(documents: Sequence[SearchDocument]) -> str:
+    """Which ends were in question in earlier stages."""
+    said = [f"{plain(d.stage)} {loud}" for d in documents if (loud := _loud(d))]
+    return f" Before, it was in question in {'; '.join(said)}." if said else ""
 
 
 def _alt(field: Field, names: Sequence[str]) -> str:
@@ -159,17 +174,19 @@ def _words(axis: Axis, field: Field, edges: Sequence[Edge]) -> str:
     """What the evidence says of this range."""
     if edges:
         return "; ".join(f"{edge.strength} edge: {edge.message}" for edge in edges)
+    stage, top = field.document.stage, [r for r in field.best if axis.name in r.hparams]
     if field.document.verdict is None:
-        return f"{field.document.stage} is not judged yet"
-    ends = _bounds(axis, field, field.document.stage)
-    best = next((r for r in field.best if axis.name in r.hparams), None)
-    if ends is None or best is None:
-        return "no end of it is in question"
-    low, high = ends
-    part = (axis.of(best.hparams) - low) / (high - low)
+        return f"{stage} is not judged yet"
+    if not top:
+        return "no trial that has it was completed"
+    if not axis.ranged:
+        counts = Counter(number(result.hparams[axis.name]) for result in top).most_common()
+        return f"of the best {len(top)}: " + ", ".join(f"{n} with {value}" for value, n in counts)
+    low, high = _bounds(axis, field, stage) or (axis.low, axis.high)
+    part = (axis.of(top[0].hparams) - low) / (high - low)
     if not 0 <= part <= 1:
-        return f"no end is in question, yet the best of all lies outside {field.document.stage}"
-    return f"the best lies at {share(part)} of the range of {field.document.stage}: inside it"
+        return f"the best of all lies outside the range of {stage}"
+    return f"no edge: the best lies at {part:.0%} of the range of {stage}"
 
 
 def _bounds(axis: Axis, field: Field, stage: str) -> tuple[float, float] | None:
@@ -228,7 +245,7 @@ def _ends(axis: Axis, field: Field) -> list[Piece]:
     if not axis.ranged:
         return []
     found = []
-    for stage in dict.fromkeys(result.stage for result in field.drawn):
+    for stage in dict.fromkeys([*(result.stage for result in field.drawn), NEXT]):
         judged = stage == field.document.stage
         look = {"width": 2, "color": "#808080"} if judged else {"color": GREY, "dash": "dot"}
         found += [
@@ -240,21 +257,17 @@ def _ends(axis: Axis, field: Field) -> list[Piece]:
 
 
 def _zones(axis: Axis, field: Field, edges: Sequence[Edge]) -> list[Piece]:
-    """The outer parts whose edge was flagged, with the strength as their label."""
+    """The outer parts whose edge was flagged."""
     ends = _bounds(axis, field, field.document.stage)
     return [_zone(axis, ends, edge) for edge in edges if ends]
 
 
 def _zone(axis: Axis, ends: tuple[float, float], edge: Edge) -> Piece:
-    low, high = ends
-    width = OUTER * (high - low) if axis.ranged else 0.5
-    start, end = (low, low + width) if edge.side == "low" else (high - width, high)
-    if not axis.ranged:
-        start, end = (low - width, low + width) if edge.side == "low" else (end - width, end + width)
-    position = "top left" if edge.side == "low" else "top right"
+    (low, high), below = ends, edge.side == "low"
+    width, beyond = (OUTER * (high - low), 0.0) if axis.ranged else (0.5, 0.5)
+    sides = (low - beyond, low + width) if below else (high - width, high + beyond)
     return {
-        "type": "rect", "x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "y domain",
+        "type": "rect", "x0": sides[0], "x1": sides[1], "y0": 0, "y1": 1, "yref": "y domain",
         "layer": "below", "opacity": 0.3, "line": {"width": 0},
         "fillcolor": ZONES.get(edge.strength, ORANGE),
-        "label": {"text": label(edge.strength), "textposition": position, "textangle": -90},
     }  # fmt: skip

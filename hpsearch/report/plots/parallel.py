@@ -73,7 +73,8 @@ def _caption(results: Sequence[TrialResult], metric: str, last: str) -> str:
 
 def _alt(results: Sequence[TrialResult], metric: str, names: Sequence[str]) -> str:
     best = next(iter(ranking(results)), None)
-    text = f"{len(results):,} trials as lines over {', '.join(map(plain, names))} and {metric_name(metric)}."
+    over = ", ".join(map(plain, names))
+    text = f"{len(results):,} trials as lines over {over} and {metric_name(metric)}."
     if best is None:
         return f"{text} None was completed."
     given = ", ".join(f"{plain(n)} {number(best.hparams.get(n))}" for n in names)
@@ -168,4 +169,4 @@ def _switches(results: Sequence[TrialResult], up: Upwards, place: int) -> Sequen
         return ()
     key, margin = f"dimensions[{place}].constraintrange", 1e-3 * (up.high - up.low)
     ends = [min(best) - margin / 10, max(best) + margin]
-    return (Switch(f"the best {BEST}", ({key: [ends]}, {}), ({key: [None]}, {})),)
+    return (Switch(f"the best {len(best)}", ({key: [ends]}, {}), ({key: [None]}, {})),)

@@ -26,7 +26,7 @@ from hpsearch.report.tables.points import everything, is_loss, reached, searched
 from hpsearch.report.tables.thinning import thinned
 from hpsearch.report.text import metric as written
 from hpsearch.report.text import plain
-from hpsearch.trial import TrialResult, ranking
+from hpsearch.trial import TrialResult
 from hpsearch.verdict import SearchDocument
 
 if TYPE_CHECKING:
@@ -62,12 +62,14 @@ def _reached(table: "pd.DataFrame", metric: str) -> str:
 
 def _caption(table: "pd.DataFrame", metric: str) -> str:
     text = f"{_reached(table, metric)}."
-    error, bests = table["error"].iloc[-1], table["best"]
-    if math.isfinite(error):
-        near = (bests - bests.iloc[-1]).abs() <= error
+    error, best = table["error"].iloc[-1], table["best"]
+    if not math.isfinite(error):
+        return text[0].upper() + text[1:]
+    near = table.loc[(best - best.iloc[-1]).abs() <= error, "order"].iloc[0]
+    if near < table.loc[best == best.iloc[-1], "order"].iloc[0]:
         text += (
-            f" From trial {table.loc[near, 'order'].iloc[0]} on it was within one standard error of"
-            " that (the band): what came later is hardly more than luck."
+            f" From trial {near} on the best was within one standard error (the band) of that:"
+            " what came later is hardly more than luck."
         )
     return text[0].upper() + text[1:]
 
@@ -150,12 +152,10 @@ def _between(
     x: Sequence[float], low: Sequence[float], high: Sequence[float], name: str, shape: str
 ) -> list[Piece]:
     """A band: its lower edge, and its upper one filled down to that."""
-    edge = {"type": "scatter", "mode": "lines", "x": list(x), "hoverinfo": "skip"}
-    line = {"width": 0, "shape": shape, "color": GREEN}
-    return [
-        {**edge, "y": list(low), "line": line, "showlegend": False},
-        {**edge, "y": list(high), "line": line, "fill": "tonexty", "fillcolor": BAND, "name": name},
-    ]
+    edge: Piece = {"type": "scatter", "mode": "lines", "x": list(x), "hoverinfo": "skip"}
+    edge["line"] = {"width": 0, "shape": shape, "color": GREEN}
+    filled = {"fill": "tonexty", "fillcolor": BAND, "name": name}
+    return [{**edge, "y": list(low), "showlegend": False}, {**edge, "y": list(high), **filled}]
 
 
 def _stages(table: "pd.DataFrame") -> tuple[list[Piece], list[Piece]]:
@@ -185,7 +185,7 @@ def best_of_n(material: Material) -> Plot | None:
     document = next(d for d in material.searches if d.stage == last)
     return Plot(
         "best-of-n", "Were the trials enough?", _worth(document, parts[last], metric),
-        f"The expected best {metric_name(metric)} rises from "
+        f"The expected best {metric_name(metric)} goes from "
         f"{_from_to(parts[last], metric)} in {plain(last)}.",
         {label(stage): _curves(table, metric) for stage, table in parts.items()},
         _joined(parts), (_log_switch(),),

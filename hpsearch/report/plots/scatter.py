@@ -24,6 +24,7 @@ from hpsearch.report.plots.plot import Drawing, Plot, label
 from hpsearch.report.tables.axis import Axis
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.points import (
+    NEXT,
     axes_of,
     by_importance,
     everything,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 USUAL = ("learning_rate", "weight_decay")
-NEXT = "next"  # the stage that `ranges` calls so has not begun
 
 
 def scatter(material: Material) -> Plot | None:

@@ -11,12 +11,14 @@ from hpsearch.report.tables.axis import Axis, axis
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.stages import error_of, parsed, varying
 from hpsearch.report.tables.thinning import LOST
-from hpsearch.search.space import Distribution, Space
+from hpsearch.search.space import Choice, Space
 from hpsearch.trial import METRICS, Status, TrialResult
 from hpsearch.verdict import SearchDocument
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NEXT = "next"  # the stage after the last one, in a table of ranges
 
 
 def searched(material: Material) -> str:
@@ -81,9 +83,19 @@ def spaces(material: Material) -> dict[str, Space]:
     return {d.stage: parsed(d.stage, d.space) for d in material.searches}
 
 
+def following(material: Material) -> Space:
+    """What would be searched after the last stage; empty where that is not known or no other."""
+    last = material.searches[-1] if material.searches else None
+    if last is None or dict(last.next_space) == dict(last.space):
+        return {}
+    return parsed(last.stage, last.next_space)
+
+
 def axes_of(material: Material, results: Sequence[TrialResult]) -> dict[str, Axis]:
-    """The axes of the hparams that vary among the trials, over the ranges of all stages."""
-    known = spaces(material).values()
+    """The axes of the hparams that vary among the trials, over the ranges of all stages and of
+    the next one.
+    """
+    known = [following(material), *spaces(material).values()]
     return {
         name: axis(name, [space[name] for space in known if name in space], results)
         for name in varying(results)
@@ -97,19 +109,16 @@ def by_importance(documents: Sequence[SearchDocument], names: Sequence[str]) -> 
 
 
 def ranges(material: Material) -> "pd.DataFrame":
-    """One row per stage and ranged hparam: its bounds; the stage `next` is what would be searched
+    """One row per stage and ranged hparam: its bounds; the stage NEXT is what would be searched
     after the last one.
     """
     import pandas as pd
 
-    found: dict[str, Mapping[str, Distribution]] = dict(spaces(material))
-    last = material.searches[-1] if material.searches else None
-    if last and last.next_space and dict(last.next_space) != dict(last.space):
-        found["next"] = parsed(last.stage, last.next_space)
+    found = {**spaces(material), NEXT: following(material)}
     rows = [
         {"stage": stage, "hparam": name, "low": kind.bounds[0], "high": kind.bounds[1]}
         for stage, space in found.items()
         for name, kind in space.items()
-        if hasattr(kind, "bounds")
+        if not isinstance(kind, Choice)
     ]
     return pd.DataFrame(rows, columns=["stage", "hparam", "low", "high"])
