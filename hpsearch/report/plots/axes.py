@@ -182,6 +182,8 @@ def _words(axis: Axis, field: Field, edges: Sequence[Edge]) -> str:
     if not axis.ranged:
         counts = Counter(number(result.hparams[axis.name]) for result in top).most_common()
         return f"of the best {len(top)}: " + ", ".join(f"{n} with {value}" for value, n in counts)
+    if axis.of(top[0].hparams) == axis.zero:
+        return "no edge: the best is 0, which has a place of its own beside the range"
     low, high = _bounds(axis, field, stage) or (axis.low, axis.high)
     part = (axis.of(top[0].hparams) - low) / (high - low)
     if not 0 <= part <= 1:

@@ -89,8 +89,10 @@ class Listing:
 
 
 def label(value: Any) -> str:
-    """A text of the user's for a plot: plotly would obey the tags and entities in it."""
-    return escape(plain(value, LONGEST))
+    """A text of the user's for a plot: plotly would obey the tags and entities in it. It knows no
+    entity for quotation marks, which do nothing there.
+    """
+    return escape(plain(value, LONGEST), quote=False)
 
 
 def joined(lines: Sequence[str]) -> str:
