@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from hpsearch.report.plots.marks import (
@@ -29,7 +28,6 @@ from hpsearch.report.plots.plot import (
     VERMILION,
     Drawing,
     Plot,
-    joined,
     label,
 )
 from hpsearch.report.tables import stages
@@ -54,7 +52,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OUTER = 0.05  # of the range: the zone that is shaded where its edge is flagged
-LINE, LINES = 56, 8  # characters of the words above a view, as many as a phone shows; their lines
 JITTER = 0.3  # of the distance of two items of a list
 ZONES = {"strong": VERMILION, "stability": VERMILION, "warn": ORANGE, "info": SKY}
 
@@ -97,7 +94,7 @@ def axes(material: Material) -> Plot | None:
     return Plot(
         "axes", "Is the range right?", _caption(field.document, before),
         _alt(field, names), {label(n): _drawing(found[n], field) for n in names}, table,
-        thinned=said, height=470,
+        notes={label(n): _words(found[n], field) for n in names}, thinned=said,
     )  # fmt: skip
 
 
@@ -146,20 +143,11 @@ def _alt(field: Field, names: Sequence[str]) -> str:
 
 def _drawing(axis: Axis, field: Field) -> Drawing:
     xs = [_place(axis, result, n) for n, result in enumerate(field.drawn)]
-    edges = [edge for edge in field.document.edges if edge.hparam == axis.name]
-    lines = wrap(_words(axis, field, edges), LINE)
-    lines = lines if len(lines) <= LINES else [*lines[: LINES - 1], "..."]
-    note = {
-        "text": joined([label(line) for line in lines]), "xref": "paper", "yref": "paper", "x": 0,
-        "y": 1.01, "xanchor": "left", "yanchor": "bottom", "align": "left", "showarrow": False,
-    }  # fmt: skip
     return {
         "data": [*_by_stage(xs, field), *_lost(xs, field), *_best(xs, field)],
         "layout": layout(
             xaxis=drawn_axis(axis), yaxis=metric_axis(field.metric, field.values),
-            shapes=[*_ends(axis, field), *_zones(axis, field, edges)], annotations=[note],
-            margin={"l": 8, "r": 8, "t": 12 + 16 * len(lines), "b": 8},
-            legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
+            shapes=[*_ends(axis, field), *_zones(axis, field)],
         ),
     }  # fmt: skip
 
@@ -170,11 +158,11 @@ def _place(axis: Axis, result: TrialResult, number_of: int) -> float:
     return axis.of(result.hparams) + strewn
 
 
-def _words(axis: Axis, field: Field, edges: Sequence[Edge]) -> str:
+def _words(axis: Axis, field: Field) -> str:
     """What the evidence says of this range."""
-    if edges:
-        return "; ".join(f"{edge.strength} edge: {edge.message}" for edge in edges)
-    stage, top = field.document.stage, [r for r in field.best if axis.name in r.hparams]
+    if edges := _edges(axis, field):
+        return plain("; ".join(f"{edge.strength} edge: {edge.message}" for edge in edges))
+    stage, top = plain(field.document.stage), [r for r in field.best if axis.name in r.hparams]
     if field.document.verdict is None:
         return f"{stage} is not judged yet"
     if not top:
@@ -258,10 +246,14 @@ def _ends(axis: Axis, field: Field) -> list[Piece]:
     return found
 
 
-def _zones(axis: Axis, field: Field, edges: Sequence[Edge]) -> list[Piece]:
+def _edges(axis: Axis, field: Field) -> list[Edge]:
+    return [edge for edge in field.document.edges if edge.hparam == axis.name]
+
+
+def _zones(axis: Axis, field: Field) -> list[Piece]:
     """The outer parts whose edge was flagged."""
     ends = _bounds(axis, field, field.document.stage)
-    return [_zone(axis, ends, edge) for edge in edges if ends]
+    return [_zone(axis, ends, edge) for edge in _edges(axis, field) if ends]
 
 
 def _zone(axis: Axis, ends: tuple[float, float], edge: Edge) -> Piece:

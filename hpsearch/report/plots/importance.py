@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IDLE = 0.05  # a share below it is nothing
+MEANING = (
+    "A share tells how unlike all trials the best tenth are in that hparam (PED-ANOVA), within the"
+    " range searched: once that is narrowed, what mattered looks idle."
+)
 TALL, BAR = 110, 34  # pixels of the plot without bars, and of one
 
 
@@ -23,13 +27,13 @@ def importance(material: Material) -> Plot | None:
         return None
     stages = list(dict.fromkeys(table["stage"]))
     parts = {stage: table[table["stage"] == stage] for stage in stages}
-    last = parts[stages[0]]
+    last, notes = parts[stages[0]], {label(s): _says(s, part) for s, part in parts.items()}
     found = [f"{plain(name)} {share(value)}" for name, value in _pairs(last)]
-    first = f" In {plain(stages[-1])} {_most(parts[stages[-1]])}." if len(stages) > 1 else ""
     return Plot(
-        "importance", "What mattered", _caption(stages[0], last, first),
+        "importance", "What mattered", f"{_says(stages[0], last)} {MEANING}",
         f"Shares of the importance in {plain(stages[0])}: {', '.join(found)}.",
         {label(stage): _drawing(part) for stage, part in parts.items()}, table,
+        notes=notes if len(notes) > 1 else {},
         height=TALL + BAR * max(map(len, parts.values())),
     )  # fmt: skip
 
@@ -38,20 +42,14 @@ def _pairs(part: "pd.DataFrame") -> list[tuple[str, float]]:
     return [*zip(part["hparam"], part["share"], strict=True)]
 
 
-def _most(part: "pd.DataFrame") -> str:
+def _says(stage: str, part: "pd.DataFrame") -> str:
+    """The finding of one stage."""
     (first, most), *_ = _pairs(part)
-    return f"{plain(first)} decides most: {share(most)} of the importance"
-
-
-def _caption(stage: str, part: "pd.DataFrame", before: str) -> str:
     idle = [plain(name) for name, value in _pairs(part) if value < IDLE]
-    text = f"In {plain(stage)} {_most(part)}."
+    text = f"In {plain(stage)} {plain(first)} decides most: {share(most)} of the importance."
     if idle:
-        text += f" {_listed(idle)} {'does' if len(idle) == 1 else 'do'} not matter here."
-    return (
-        f"{text}{before} A share tells how unlike all trials the best tenth are in that hparam"
-        " (PED-ANOVA), within the range searched: once that is narrowed, what mattered looks idle."
-    )
+        text += f" {_listed(idle)} {'does' if len(idle) == 1 else 'do'} not matter there."
+    return text
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -3,14 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from hpsearch.report.plots.marks import (
     DRAWN,
+    WORST,
     Piece,
     coloured,
     layout,
     metric_name,
     on_log,
-    ticks,
 )
 from hpsearch.report.plots.plot import Drawing, Plot, Switch, label
 from hpsearch.report.tables.axis import Axis, axis
@@ -35,7 +37,7 @@ APART = 92  # pixels between axes, at least
 FITS = 4  # axes on the screen of a phone
 BEST = 10
 ALL = "all stages"
-LOST = "diverged"
+FINE = 40  # parts of an axis that can be brushed by themselves
 
 
 def parallel(material: Material) -> Plot | None:
@@ -48,37 +50,39 @@ def parallel(material: Material) -> Plot | None:
         return None
     metric, kept = searched(material), names[:MOST][::-1]
     drawn, said = thinned(results, DRAWN)
+    best = ranking(results)[:BEST]
     up = Upwards(metric, [reached(result, metric) for result in drawn])
     if len(names) > MOST:
         fewer = f"the {MOST} most important of {len(names)} hparams have an axis"
         said = "; ".join(filter(None, [said, fewer]))
     return Plot(
-        "parallel-coordinates", "Parallel coordinates", _caption(results, metric, kept[-1]),
-        _alt(results, metric, kept), _views(material, drawn, kept, up),
-        trial_points(drawn, metric), _switches(results, up, len(kept)), said,
+        "parallel-coordinates", "Parallel coordinates", _caption(results, up, kept[-1]),
+        _alt(len(results), best, metric, kept), _views(material, drawn, kept, up),
+        trial_points(drawn, metric), _switches(best, up, len(kept)), thinned=said,
         width=APART * (len(kept) + 1) if len(kept) + 1 > FITS else 0,
     )  # fmt: skip
 
 
-def _caption(results: Sequence[TrialResult], metric: str, last: str) -> str:
+def _caption(results: Sequence[TrialResult], up: "Upwards", last: str) -> str:
+    metric = up.metric
     lost = sum(not math.isfinite(reached(r, metric)) for r in results)
     text = (
         f"Each line is a trial, from its hparams to the {metric_name(metric)} it reached; bright"
         f" is good. The hparam beside it, {plain(last)}, decides most: look where its bright lines"
         " bundle."
     )
-    text += f" The {lost} without a value end at “{LOST}”." if lost else ""
+    text += f" The {lost} that diverged or failed end below all others." if lost else ""
+    text += f" Losses above {number(up.worst, 3)} are drawn at it." if up.capped else ""
     return f"{text} Drag along an axis to keep the lines that pass there."
 
 
-def _alt(results: Sequence[TrialResult], metric: str, names: Sequence[str]) -> str:
-    best = next(iter(ranking(results)), None)
+def _alt(count: int, best: Sequence[TrialResult], metric: str, names: Sequence[str]) -> str:
     over = ", ".join(map(plain, names))
-    text = f"{len(results):,} trials as lines over {over} and {metric_name(metric)}."
-    if best is None:
+    text = f"{count:,} trials as lines over {over} and {metric_name(metric)}."
+    if not best:
         return f"{text} None was completed."
-    given = ", ".join(f"{plain(n)} {number(best.hparams.get(n))}" for n in names)
-    return f"{text} The best reached {written(metric, best.value)} with {given}."
+    given = ", ".join(f"{plain(n)} {number(best[0].hparams.get(n))}" for n in names)
+    return f"{text} The best reached {written(metric, best[0].value)} with {given}."
 
 
 def _views(
@@ -101,7 +105,8 @@ def _views(
 
 def _drawing(results: Sequence[TrialResult], axes: Sequence[Axis], up: "Upwards") -> Drawing:
     """Bad lines first, so that none hides a good one."""
-    results = sorted(results, key=lambda result: up.of(reached(result, up.metric)))
+    towards = 1 if up.span > 0 else -1
+    results = sorted(results, key=lambda result: towards * up.of(reached(result, up.metric)))
     values = [reached(result, up.metric) for result in results]
     line = coloured(up.metric, values, values)
     worst = line["cmax" if is_loss(up.metric) else "cmin"]
@@ -116,57 +121,59 @@ def _drawing(results: Sequence[TrialResult], axes: Sequence[Axis], up: "Upwards"
 
 
 def _dimension(axis: Axis, results: Sequence[TrialResult]) -> Piece:
-    places, texts = ticks(axis)
     low, high = axis.span
+    marks = axis.ticks + (_between(axis) if axis.ranged else [])
     values = [axis.of(result.hparams) for result in results]
     return {
-        "label": label(axis.name), "range": [low, high], "tickvals": places, "ticktext": texts,
+        "label": label(axis.name), "range": [low, high],
+        "tickvals": [place for place, _ in marks], "ticktext": [label(text) for _, text in marks],
         "values": [value if math.isfinite(value) else low for value in values],
     }  # fmt: skip
 
 
+def _between(axis: Axis) -> list[tuple[float, str]]:
+    """Ticks without a word: what is brushed ends near a tick, and two with one text are one."""
+    step = (axis.high - axis.low) / FINE
+    return [(axis.low + n * step, " " * (n + 1)) for n in range(FINE + 1)]
+
+
 class Upwards:
-    """The metric's axis, on which better is always higher: of a loss the negative, and of losses
-    far apart the logarithm. What has no value stands below all others. `values` are all trials'.
+    """The metric's axis, on which better is always higher. Of losses far apart the worst fifth
+    stands at its lower end, and below that what has no value. `values` are all trials'. It has no
+    ticks of its own: between these nothing could be brushed.
     """
 
     def __init__(self, metric: str, values: Sequence[float]) -> None:
         self.metric, self.values = metric, values
         finite = [value for value in values if math.isfinite(value)] or [0.0]
-        low, high = min(finite), max(finite)
-        logs = on_log(metric, finite)
-        ends = (math.log10(low), math.log10(high)) if logs else (low, high)
-        room = 0.5 * (abs(low) or 1.0) if low == high else 0.0
-        self.axis = Axis(metric, "log" if logs else "linear", ends[0] - room, ends[1] + room)
-        self.sign = -1 if is_loss(metric) else 1
-        self.low, self.high = sorted(self.sign * end for end in (self.axis.low, self.axis.high))
-        self.lost = self.low - 0.1 * (self.high - self.low)
+        worst, best = (max, min) if is_loss(metric) else (min, max)
+        self.best, self.worst = best(finite), worst(finite)
+        self.capped = on_log(metric, finite)
+        if self.capped:
+            self.worst = float(np.quantile(finite, 1 - WORST))
+        self.span = (self.best - self.worst) or (-1 if is_loss(metric) else 1) * 0.1
+        self.lost = self.worst - 0.1 * self.span
 
     def of(self, value: float) -> float:
-        return self.sign * self.axis.place(value) if math.isfinite(value) else self.lost
-
-    @property
-    def ticks(self) -> list[tuple[float, str]]:
-        found = [(self.sign * place, text) for place, text in self.axis.ticks]
-        losing = not all(map(math.isfinite, self.values))
-        return sorted([*found, *([(self.lost, LOST)] if losing else [])])
+        if not math.isfinite(value):
+            return self.lost
+        return min(value, self.worst) if self.capped else value
 
     def dimension(self, values: Sequence[float]) -> Piece:
         """What plotly draws of it."""
-        margin = 0.04 * (self.high - self.low)
+        losing = not all(map(math.isfinite, self.values))
+        low = (self.lost if losing else self.worst) - 0.04 * self.span
         return {
-            "label": self.metric, "range": [self.ticks[0][0] - margin, self.high + margin],
-            "values": [self.of(value) for value in values],
-            "tickvals": [place for place, _ in self.ticks],
-            "ticktext": [text for _, text in self.ticks],
+            "label": self.metric, "range": [low, self.best + 0.04 * self.span],
+            "tickformat": ".3~g", "values": [self.of(value) for value in values],
         }  # fmt: skip
 
 
-def _switches(results: Sequence[TrialResult], up: Upwards, place: int) -> Sequence[Switch]:
+def _switches(best: Sequence[TrialResult], up: Upwards, place: int) -> Sequence[Switch]:
     """One that keeps the lines of the best ten of all stages, whatever is shown."""
-    best = [up.of(result.value) for result in ranking(results)[:BEST]]
-    if len(results) <= BEST or not best:
+    if len(best) < 2 or len(up.values) <= len(best):
         return ()
-    key, margin = f"dimensions[{place}].constraintrange", 1e-3 * (up.high - up.low)
-    ends = [min(best) - margin / 10, max(best) + margin]
-    return (Switch(f"the best {len(best)}", ({key: [ends]}, {}), ({key: [None]}, {})),)
+    ends = [up.of(reached(result, up.metric)) for result in best]
+    key, margin = f"dimensions[{place}].constraintrange", 0.001 * abs(up.span)
+    kept = {key: [[min(ends) - margin, max(ends) + margin]]}
+    return (Switch(f"the best {len(best)}", (kept, {}), ({key: [None]}, {})),)

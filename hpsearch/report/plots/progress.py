@@ -32,6 +32,7 @@ from hpsearch.verdict import SearchDocument
 if TYPE_CHECKING:
     import pandas as pd
 
+MEANING = "A curve that is flat at its end says that more of such trials are no use."
 BAND = "rgba(0,158,115,.22)"  # GREEN
 
 
@@ -181,14 +182,15 @@ def best_of_n(material: Material) -> Plot | None:
     parts = {stage: table for stage, table in reversed(parts.items()) if len(table) > 1}
     if not parts:
         return None
-    last = next(iter(parts))
-    document = next(d for d in material.searches if d.stage == last)
+    known = {document.stage: document for document in material.searches}
+    notes = {label(s): _worth(known[s], table, metric) for s, table in parts.items()}
+    last, table = next(iter(parts.items()))
     return Plot(
-        "best-of-n", "Were the trials enough?", _worth(document, parts[last], metric),
+        "best-of-n", "Were the trials enough?", f"{_worth(known[last], table, metric)} {MEANING}",
         f"The expected best {metric_name(metric)} goes from "
-        f"{_from_to(parts[last], metric)} in {plain(last)}.",
+        f"{_from_to(table, metric)} in {plain(last)}.",
         {label(stage): _curves(table, metric) for stage, table in parts.items()},
-        _joined(parts), (_log_switch(),),
+        _joined(parts), (_log_switch(),), notes if len(notes) > 1 else {},
     )  # fmt: skip
 
 
@@ -202,7 +204,7 @@ def _worth(document: SearchDocument, table: "pd.DataFrame", metric: str) -> str:
     text = f"In {plain(document.stage)} the expected best goes from {_from_to(table, metric)}."
     if said := plain(document.best_of_n.get("meter", "")):
         text += f" {said[0].upper()}{said[1:]}."
-    return f"{text} A curve that is flat at its end says that more of such trials are no use."
+    return text
 
 
 def _joined(parts: "dict[str, pd.DataFrame]") -> "pd.DataFrame":

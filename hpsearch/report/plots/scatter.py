@@ -34,7 +34,7 @@ from hpsearch.report.tables.points import (
     searched,
     trial_points,
 )
-from hpsearch.report.tables.thinning import thinned
+from hpsearch.report.tables.thinning import LOST, thinned
 from hpsearch.report.text import metric as written
 from hpsearch.report.text import number, plain
 from hpsearch.trial import Status, TrialResult, ranking
@@ -60,9 +60,9 @@ def scatter(material: Material) -> Plot | None:
     pair = [axes[name] for name in names]
     best = next(iter(ranking(results)), None)
     return Plot(
-        "scatter", _title(names, metric), _caption(pair, boxes, results, metric),
-        _alt(names, results, metric), {"all stages": _drawing(drawn, pair, metric, boxes, best)},
-        _table(drawn, names, metric), (), said, height=480,
+        "scatter", _title(names, metric), _caption(pair, boxes, results, best),
+        _alt(names, results, best), {"all stages": _drawing(drawn, pair, metric, boxes, best)},
+        _table(drawn, names, metric), thinned=said, height=480,
     )  # fmt: skip
 
 
@@ -81,14 +81,14 @@ def _table(results: Sequence[TrialResult], names: Sequence[str], metric: str) ->
 
 
 def _caption(
-    pair: Sequence[Axis], boxes: "pd.DataFrame", results: Sequence[TrialResult], metric: str
-) -> str:
-    best = next(iter(ranking(results)), None)
-    lost = sum(not math.isfinite(reached(r, metric)) for r in results)
+    pair: Sequence[Axis], boxes: "pd.DataFrame", results: Sequence[TrialResult],
+    best: TrialResult | None,
+) -> str:  # fmt: skip
+    lost = sum(result.status in LOST for result in results)
     if best is None:
-        return f"No trial was completed: all {lost} that ended are crosses."
+        return f"No trial was completed; {lost} of {len(results):,} diverged or failed (×)."
     where = ", ".join(f"{a.name} {number(best.hparams.get(a.name), 3)}" for a in pair)
-    text = f"The best (★, {written(metric, best.value)}) is at {plain(where)}."
+    text = f"The best (★, {written(best.metric, best.value)}) is at {plain(where)}."
     text += f" {lost} of {len(results):,} trials diverged or failed (×)." if lost else ""
     return f"{text} {_zooming(pair[0], boxes)}".strip()
 
@@ -105,10 +105,11 @@ def _zooming(first: Axis, boxes: "pd.DataFrame") -> str:
     return f"The boxes are what each stage searched; of {plain(first.name)} {', '.join(steps)}."
 
 
-def _alt(names: Sequence[str], results: Sequence[TrialResult], metric: str) -> str:
-    best = next(iter(ranking(results)), None)
+def _alt(
+    names: Sequence[str], results: Sequence[TrialResult], best: TrialResult | None
+) -> str:
     over = " and ".join(plain(name) for name in names)
-    text = f"{len(results):,} trials over {over}, coloured by {metric_name(metric)}."
+    text = f"{len(results):,} trials over {over}, coloured by {metric_name(results[0].metric)}."
     if best is None:
         return f"{text} None was completed."
     first = number(best.hparams.get(names[0]), 3)
