@@ -41,6 +41,7 @@ from hpsearch.report.tables.points import (
     ranges,
     reached,
     searched,
+    trial_points,
 )
 from hpsearch.report.tables.stages import TOP
 from hpsearch.report.tables.thinning import thinned
@@ -91,6 +92,7 @@ def axes(material: Material) -> Plot | None:
     names = by_importance(material.searches, list(found))
     before = _before([d for d in material.searches if d is not field.document])
     table = stages.space(field.document, material.trials[field.document.stage])
+    table = trial_points(field.best, metric) if table.empty else table
     return Plot(
         "axes", "Is the range right?", _caption(field.document, before),
         _alt(field, names), {label(n): _drawing(found[n], field) for n in names}, table,
@@ -172,7 +174,10 @@ def _words(axis: Axis, field: Field) -> str:
         return f"of the best {len(top)}: " + ", ".join(f"{n} with {value}" for value, n in counts)
     if axis.of(top[0].hparams) == axis.zero:
         return "no edge: the best is 0, which has a place of its own beside the range"
-    low, high = _bounds(axis, field, stage) or (axis.low, axis.high)
+    ends = _bounds(axis, field, field.document.stage)
+    if ends is None:
+        return f"{stage} has no range of it"
+    low, high = ends
     part = (axis.of(top[0].hparams) - low) / (high - low)
     if not 0 <= part <= 1:
         return f"the best of all lies outside the range of {stage}"
