@@ -67,7 +67,7 @@ def test_whatever_state_a_search_is_in_it_is_drawn_or_there_is_nothing_to_show(d
     json.dumps([plot.views, [vars(switch) for switch in plot.switches]], allow_nan=False)
     assert plot.caption.endswith(".") and plot.alt.endswith(".") and plot.title
     assert re.fullmatch("[a-z]+(-[a-z]+)*", plot.name) and len(plot.table)
-    assert set(plot.notes) <= set(plot.views)
+    assert set(plot.notes) in (set(), set(plot.views))
     for drawing in plot.views.values():
         assert not {"paper_bgcolor", "plot_bgcolor", "font", "width"} & set(drawing["layout"])
 
@@ -92,7 +92,7 @@ def test_a_run_that_has_not_searched_shows_nothing(draw):
 def test_no_name_acts_in_a_drawing(name):
     for draw in PLOTS:
         plot = draw(hostile(name))
-        found = texts([*plot.views, *plot.views.values()])
+        found = texts(list(plot.views.values()))
         for text in found:
             inner = text.replace("<br>", " ").replace("<extra></extra>", "")
             assert not re.search(r"[<>\x00-\x1f\x7f-\x9f\u202e\u2028]", inner), text

@@ -95,8 +95,8 @@ def axes(material: Material) -> Plot | None:
     table = trial_points(field.best, metric) if table.empty else table
     return Plot(
         "axes", "Is the range right?", _caption(field.document, before),
-        _alt(field, names), {label(n): _drawing(found[n], field) for n in names}, table,
-        notes={label(n): _words(found[n], field) for n in names}, thinned=said,
+        _alt(field, names), {plain(n): _drawing(found[n], field) for n in names}, table,
+        notes={plain(n): _words(found[n], field) for n in names}, thinned=said,
     )  # fmt: skip
 
 

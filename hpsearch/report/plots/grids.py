@@ -52,7 +52,7 @@ def random_or_grid(material: Material) -> Plot | None:
     first = str(table["hparam"].iloc[0])
     kind = parsed(document.stage, document.space)[first]
     views = {"values tried": _bars(table)}
-    views[f"seen from {label(first)}"] = _seen(results, axis(first, [kind], results), kind, metric)
+    views[f"seen from {plain(first)}"] = _seen(results, axis(first, [kind], results), kind, metric)
     if stages := beside(material):
         tables = {f"{d.stage} ({d.sampler})": expected_best(r, metric) for d, r in stages}
         views["best of n"] = _best_of_n(tables, metric)

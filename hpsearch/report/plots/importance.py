@@ -27,12 +27,12 @@ def importance(material: Material) -> Plot | None:
         return None
     stages = list(dict.fromkeys(table["stage"]))
     parts = {stage: table[table["stage"] == stage] for stage in stages}
-    last, notes = parts[stages[0]], {label(s): _says(s, part) for s, part in parts.items()}
+    last, notes = parts[stages[0]], {plain(s): _says(s, part) for s, part in parts.items()}
     found = [f"{plain(name)} {share(value)}" for name, value in _pairs(last)]
     return Plot(
         "importance", "What mattered", f"{_says(stages[0], last)} {MEANING}",
         f"Shares of the importance in {plain(stages[0])}: {', '.join(found)}.",
-        {label(stage): _drawing(part) for stage, part in parts.items()}, table,
+        {plain(stage): _drawing(part) for stage, part in parts.items()}, table,
         notes=notes if len(notes) > 1 else {},
         height=TALL + BAR * max(map(len, parts.values())),
     )  # fmt: skip

@@ -33,7 +33,7 @@ def isolation(material: Material) -> Plot | None:
     said = [plain(found.get("message", "")) for found in document.isolated.values()]
     return Plot(
         "isolation", "Each value at its best", _caption(document.stage, said),
-        _alt(table, metric), {label(n): _drawing(part, metric) for n, part in parts.items()},
+        _alt(table, metric), {plain(n): _drawing(part, metric) for n, part in parts.items()},
         table,
     )  # fmt: skip
 

@@ -42,10 +42,9 @@ def _told(result: TrialResult, metric: str) -> str:
 
 
 def layout(**more: Any) -> Piece:
-    """Small margins, and the legend above in one line."""
-    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    """Small margins, for axes make room for their own ticks."""
     margin = {"l": 8, "r": 8, "t": 28, "b": 8}
-    return {"margin": margin, "legend": legend, "hovermode": "closest", **more}
+    return {"margin": margin, "hovermode": "closest", **more}
 
 
 def titled(text: str, **more: Any) -> Piece:

@@ -99,7 +99,7 @@ def _views(
         axes = [
             axis(name, [known[s][name] for s in inside if name in known[s]], own) for name in names
         ]
-        views[label(view)] = _drawing(own, axes, up)
+        views[plain(view)] = _drawing(own, axes, up)
     return views
 
 

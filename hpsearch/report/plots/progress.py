@@ -92,7 +92,6 @@ def _drawing(
         "layout": layout(
             xaxis=titled("trial, in order", range=[0, len(table) + 1], zeroline=False),
             yaxis=metric_axis(metric, values), shapes=shapes, annotations=notes,
-            legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
         ),
     }  # fmt: skip
 
@@ -183,13 +182,13 @@ def best_of_n(material: Material) -> Plot | None:
     if not parts:
         return None
     known = {document.stage: document for document in material.searches}
-    notes = {label(s): _worth(known[s], table, metric) for s, table in parts.items()}
+    notes = {plain(s): _worth(known[s], table, metric) for s, table in parts.items()}
     last, table = next(iter(parts.items()))
     return Plot(
         "best-of-n", "Were the trials enough?", f"{_worth(known[last], table, metric)} {MEANING}",
         f"The expected best {metric_name(metric)} goes from "
         f"{_from_to(table, metric)} in {plain(last)}.",
-        {label(stage): _curves(table, metric) for stage, table in parts.items()},
+        {plain(stage): _curves(table, metric) for stage, table in parts.items()},
         _joined(parts), (_log_switch(),), notes if len(notes) > 1 else {},
     )  # fmt: skip
 
