@@ -15,7 +15,9 @@ from hpsearch.report.plots.activations import activations
 from hpsearch.report.plots.axes import axes
 from hpsearch.report.plots.closeup import trial_curves
 from hpsearch.report.plots.final import final_intervals
+from hpsearch.report.plots.grids import random_or_grid
 from hpsearch.report.plots.importance import importance
+from hpsearch.report.plots.isolation import isolation
 from hpsearch.report.plots.learning import curves
 from hpsearch.report.plots.overfit import overfit_curve
 from hpsearch.report.plots.parallel import parallel
@@ -33,10 +35,10 @@ from hpsearch.strictjson import dumps
 Shown = Plot | Gallery | Listing
 Maker = Callable[[Material], Shown | None]
 PARTS: tuple[tuple[str, str, tuple[Maker, ...]], ...] = (
-    ("search", "The search", (parallel, importance, scatter, axes, history)),
+    ("search", "The search", (parallel, importance, scatter, axes, isolation, history)),
     ("learning", "How the trials learnt", (curves, trial_curves)),
     ("before", "Before the search", (overfit_curve, sweep_curves, range_test, activations)),
-    ("luck", "How much is luck", (best_of_n,)),
+    ("luck", "How much is luck", (best_of_n, random_or_grid)),
     ("winner", "The winner", (weights, confusion, mistakes, final_intervals)),
 )
 

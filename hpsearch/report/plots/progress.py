@@ -189,7 +189,7 @@ def best_of_n(material: Material) -> Plot | None:
         f"The expected best {metric_name(metric)} goes from "
         f"{_from_to(table, metric)} in {plain(last)}.",
         {plain(stage): _curves(table, metric) for stage, table in parts.items()},
-        _joined(parts), (_log_switch(),), notes if len(notes) > 1 else {},
+        _joined(parts), (_log_switch(),), notes=notes if len(notes) > 1 else {},
     )  # fmt: skip
 
 
