@@ -155,6 +155,8 @@ def test_the_best_so_far_is_a_line_over_the_trials():
     text = shown(search_view(search(), trials()))
     line = line_with(text, "the best so far, over 12 trials")
     assert line.split("  ")[-2:] == ["▁▁▁▂████████", "0.5000 to 0.9500"]
+    lost = replace(trial(12, [0.99, 0.99], **settings(1.0)), status=Status.DIVERGED)
+    assert "over 12 trials" in shown(search_view(search(), [*trials()[:12], lost]))
     assert "the best so far" not in shown(search_view(opened(), trials()[:4]))
     falling = [trial(n, [0.9 - n / 10], metric="val_loss", **settings(0.1)) for n in range(6)]
     by_loss = search(metric="val_loss", best=None)

@@ -135,7 +135,7 @@ def _indented(text: Text, by: int = 2) -> Padding:
 
 def _history(results: Sequence[TrialResult]) -> list[RenderableType]:
     """The best value after each trial, in their order: it shows whether more are worth while."""
-    there = sorted((r for r in results if r.best_epoch is not None), key=lambda r: r.id)
+    there = sorted((r for r in ranked(results) if r.best_epoch is not None), key=lambda r: r.id)
     if len(there) < FEWEST:
         return []
     best: list[TrialResult] = list(accumulate(there, _better))
