@@ -131,8 +131,8 @@ def test_the_latest_stage_comes_first_and_the_progress_is_told(tmp_path):
     assert next(iter(plot.views)).startswith("refine-1") and len(plot.views) == 4
     assert "from 0.2000 in coarse to 0.3500 in refine-1" in plot.caption
     assert "trial 7 is the best, 0.3500" in plot.notes["refine-1: training loss"]
-    assert "2 of 7 diverged" not in plot.notes["coarse: training loss"]
-    assert "1 of 7 diverged" in plot.notes["coarse: training loss"]
+    assert "2 of 8 diverged" not in plot.notes["coarse: training loss"]
+    assert "1 of 8 diverged" in plot.notes["coarse: training loss"]
     assert plot.table.stage.tolist()[0] == "refine-1"
 
 

@@ -137,6 +137,7 @@ def run_of_many(tmp_path):
     coarse = [judged(trial(n, [n / 10]), "healthy") for n in range(3)]
     coarse += [judged(trial(3, [0.1]), "stuck"), judged(pruned(4, [0.1]), "noisy-end")]
     coarse += [judged(diverged(5), "diverged"), judged(trial(6, [0.15]), "stuck")]
+    coarse += [judged(trial(7, [0.1]), "bad-init")]
     refined = [judged(trial(n, [n / 20], stage="refine-1"), "healthy") for n in range(8)]
     refined += [judged(trial(8, [0.01], stage="refine-1"), "underfitting")]
     refined += [judged(pruned(9, [0.1], stage="refine-1"), "stuck")]
@@ -151,7 +152,7 @@ def run_of_many(tmp_path):
 def test_the_best_the_odd_and_the_winners_are_looked_at(tmp_path):
     found = learning.close(run_of_many(tmp_path))
     assert [each.name for each in found] == [
-        *(f"refine-1/{n}" for n in (7, 6, 5, 4, 3)), "coarse/5", "coarse/3", "refine-1/8",
+        *(f"refine-1/{n}" for n in (7, 6, 5, 4, 3)), "coarse/5", "coarse/3", "coarse/7",
         "final/3", "final/4",
     ]  # fmt: skip
     assert [each.why for each in found] == [

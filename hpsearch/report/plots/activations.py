@@ -104,7 +104,7 @@ def _words(rows: "pd.DataFrame", place: int, count: int) -> dict[str, Any]:
     odd = f", {row['state']}" if row["state"] not in ("", "healthy") else ""
     words = [f"layer {label(row['layer'])}{odd}: std {number(float(row['std']), 2)}"]
     return {
-        "text": ", ".join([*words, *_shares(row.to_dict())]), "showarrow": False,
-        "xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "yanchor": "bottom",
-        "y": 1 - (place - 1) / count - GAP / count,
+        "text": ", ".join([*words, *_shares(row.to_dict())]),
+        "xref": "paper", "x": 0, "xanchor": "left", "yref": "paper",
+        "y": 1 - (place - 1) / count - GAP / count, "yanchor": "bottom", "showarrow": False,
     }  # fmt: skip
