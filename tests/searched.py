@@ -92,6 +92,8 @@ def odd():
     values = [None, True, "a", (1, 2), 3, 0.5, "x" * 300]
     results = [trial(n, [0.05 * n, 0.1 * n], any=v, rate=n + 1.0) for n, v in enumerate(values)]
     results += [trial(7, [math.nan], any="a", rate=2.0), trial(8, [math.inf], any=1, rate=1e30)]
+    late = trial(9, [0.9, 0.99], any="a", rate=3.0)
+    results.append(replace(late, status=Status.DIVERGED))  # after a good epoch
     return material(plain_search({}, results))
 
 

@@ -131,6 +131,11 @@ def test_a_trial_without_a_value_has_none():
     assert table["learning_rate"].tolist() == [r.hparams["learning_rate"] for r in trials()]
 
 
+def test_what_diverged_after_a_good_epoch_has_no_value_either():
+    table = points.trial_points(points.everything(odd()), "val_accuracy").set_index("trial")
+    assert math.isnan(table.loc["coarse/9", "value"]) and table.loc["coarse/5", "value"] == 0.5
+
+
 def test_the_ranges_are_those_of_the_documents_and_the_next_one():
     table = points.ranges(half_way()).set_index(["stage", "hparam"])
     assert tuple(table.loc[("coarse", "learning_rate")]) == (1e-4, 1.0)

@@ -42,9 +42,10 @@ def _told(result: TrialResult, metric: str) -> str:
 
 
 def layout(**more: Any) -> Piece:
-    """Small margins, for axes make room for their own ticks."""
+    """Small margins, for axes make room for their own ticks; the legend above in lines."""
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     margin = {"l": 8, "r": 8, "t": 28, "b": 8}
-    return {"margin": margin, "hovermode": "closest", **more}
+    return {"margin": margin, "legend": legend, "hovermode": "closest", **more}
 
 
 def titled(text: str, **more: Any) -> Piece:

@@ -92,6 +92,7 @@ def _drawing(
         "layout": layout(
             xaxis=titled("trial, in order", range=[0, len(table) + 1], zeroline=False),
             yaxis=metric_axis(metric, values), shapes=shapes, annotations=notes,
+            legend={"orientation": "h", "x": 0, "y": -0.28, "yanchor": "top"},
         ),
     }  # fmt: skip
 
