@@ -100,84 +100,52 @@ def test_no_name_acts_in_a_drawing(name):
         drawn(plot)
 
 
-def lines(trace):
-    """The heights of the lines that one trace holds, (lines, axes)."""
-    length = trace.x.index(None) + 1 if None in trace.x else 1
-    found = [trace.y[start : start + length - 1] for start in range(0, len(trace.y), length)]
-    assert list(trace.x) == [*range(length - 1), None] * len(found)
-    assert set(trace.y[length - 1 :: length]) <= {None}
-    return [list(line) for line in found]
-
-
-def brushed(figure):
-    """Of every line the heights, by the trial's name."""
-    return {
-        words.split(":")[0]: line
-        for trace in figure.data if trace.meta == "brushed" and trace.y
-        for line, words in zip(lines(trace), trace.text[:: len(lines(trace)[0]) + 1], strict=True)
-    }  # fmt: skip
-
-
 def test_every_line_goes_through_its_trials_hparams():
     run = conditional()
-    figure = drawn(parallel(run))["coarse"]
-    found, names = brushed(figure), list(figure.layout.xaxis.ticktext)
-    assert names[-1] == "val_accuracy" and len(found) == 12
-    (marks,) = (trace for trace in figure.data if trace.mode == "markers+text")
-    ticks = {name: {} for name in names}
-    for x, y, text in zip(marks.x, marks.y, marks.text, strict=True):
-        ticks[names[x]][text] = y
-    for result in everything(run):
-        at = dict(zip(names, found[f"coarse/{result.id}"], strict=True))
-        assert at["optimizer"] == ticks["optimizer"][result.hparams["optimizer"]]
-        assert (at["momentum"] == ticks["momentum"]["–"]) == ("momentum" not in result.hparams)
-        decade = ticks["learning_rate"]["0.1"] - ticks["learning_rate"]["0.01"]
-        up = (at["learning_rate"] - ticks["learning_rate"]["0.1"]) / decade
-        assert 0.1 * 10**up == pytest.approx(result.hparams["learning_rate"], rel=2e-3)
-        share = (at["val_accuracy"] - ticks["val_accuracy"]["0"]) / (
-            ticks["val_accuracy"]["0.4"] - ticks["val_accuracy"]["0"])  # fmt: skip
-        assert 0.4 * share == pytest.approx(reached(result, "val_accuracy"), abs=2e-4)
+    trace, results = drawn(parallel(run))["coarse"].data[0], everything(run)
+    at = {each.label: each for each in trace.dimensions}
+    assert trace.dimensions[-1].label == "val_accuracy"
+    rates = dict(zip(10 ** np.array(at["learning_rate"]["values"]), range(12), strict=True))
+    for rate, line in rates.items():
+        result = min(results, key=lambda r: abs(r.hparams["learning_rate"] - rate))
+        assert result.hparams["learning_rate"] == pytest.approx(rate)
+        for name in ("optimizer", "momentum"):
+            ticks = dict(zip(at[name].tickvals, at[name].ticktext, strict=True))
+            place = at[name]["values"][line]
+            if name not in result.hparams:
+                assert ticks[place] == "–"
+            elif name == "optimizer":
+                assert ticks[place] == result.hparams[name]
+            else:
+                assert 1 - 10**-place == pytest.approx(result.hparams[name])
+        assert at["val_accuracy"]["values"][line] == reached(result, "val_accuracy")
 
 
 @pytest.mark.parametrize("made", [healthy, losses])
-def test_the_button_shows_the_best_ten_lines_alone(made):
+def test_the_button_brushes_the_best_ten_lines(made):
     run = made()
     plot = parallel(run)
     (switch,) = plot.switches
-    best = {f"{r.stage}/{r.id}" for r in ranking(everything(run))[:10]}
-    for view, figure in drawn(plot).items():
-        coloured = [n for n, trace in enumerate(figure.data) if trace.meta == "brushed"]
-        assert list(switch.traces) == [*coloured, coloured[-1] + 1]
-        for (change, _), rest in ((switch.on, False), (switch.off, True)):
-            assert change == {"visible": [*[rest] * len(coloured), not rest]}
-        kept = figure.data[coloured[-1] + 1]
-        shown = {words.split(":")[0] for words in kept.text}
-        assert shown == {name for name in best if view in ("all stages", name.split("/")[0])}
-        assert kept.visible is False
+    ((key, ((low, high),)),) = switch.on[0].items()
+    place = int(re.fullmatch(r"dimensions\[(\d+)\]\.constraintrange", key)[1])
+    assert switch.off == ({key: [None]}, {})
+    views = drawn(plot)
+    for figure in views.values():
+        figure.data[0].dimensions[place].constraintrange = (low, high)
+    every = next(iter(views.values())).data[0].dimensions[place]["values"]
+    kept = sorted(value for value in every if low <= value <= high)
+    assert kept == sorted(r.value for r in ranking(everything(run))[:10])
 
 
 @pytest.mark.parametrize("made", [healthy, losses, lost])
 def test_better_is_higher_on_the_last_axis_and_diverged_is_lowest(made):
     run = made()
-    found = brushed(next(iter(drawn(parallel(run)).values())))
-    metric = run.searches[-1].metric
-    sign = -1 if metric == "val_loss" else 1
-    values = {f"{r.stage}/{r.id}": sign * reached(r, metric) for r in everything(run)}
-    order = sorted(found, key=lambda name: (math.isfinite(values[name]), values[name]))
-    heights = [found[name][-1] for name in order]
+    trace = next(iter(drawn(parallel(run)).values())).data[0]
+    bottom, top = trace.dimensions[-1].range
+    heights = [(v - bottom) / (top - bottom) for v in trace.dimensions[-1]["values"]]
     assert heights == sorted(heights) and heights[0] >= 0 and heights[-1] <= 1
-    none = [found[name][-1] for name in order if math.isnan(values[name])]
-    assert len(set(none)) <= 1 and all(h > max(none, default=-1) for h in heights[len(none) :])
-
-
-def test_bright_is_good():
-    for made in (healthy, losses):
-        figure = next(iter(drawn(parallel(made())).values()))
-        colours = [trace for trace in figure.data if trace.meta == "brushed" and trace.y][0:]
-        ends = [max(line[-1] for line in lines(trace)) for trace in colours]
-        starts = [min(line[-1] for line in lines(trace)) for trace in colours]
-        assert all(high < low for high, low in zip(ends, starts[1:], strict=False))
-        assert colours[-1].line.color == "#fee838"
+    count = sum(math.isnan(reached(r, run.searches[-1].metric)) for r in everything(run))
+    assert sum(height == heights[0] for height in heights) >= count
 
 
 def test_many_axes_are_not_squeezed_and_more_are_left_out():
@@ -185,7 +153,7 @@ def test_many_axes_are_not_squeezed_and_more_are_left_out():
     results = [trial(k, [k / 9], **dict.fromkeys(space, k / 10 + 0.01)) for k in range(9)]
     plot = parallel(material(plain_search(space, results, importance={"h7": 1.0})))
     (figure,) = drawn(plot).values()
-    names = list(figure.layout.xaxis.ticktext)
+    names = [each.label for each in figure.data[0].dimensions]
     assert len(names) == 13 and names[-2] == "h7" and plot.width >= 90 * 13
     assert "12 most important of 15 hparams" in plot.thinned
     assert parallel(single()).width == 0

@@ -99,6 +99,37 @@ def test_it_is_read_and_worked_by_keyboard(folder, look):
         assert reached >= {"A", "BUTTON", "SELECT", "SUMMARY", "PRE"}
 
 
+def kept(page):
+    return page.evaluate("document.querySelectorAll('.parallel polyline:not(.out)').length")
+
+
+def test_lines_are_kept_by_mouse_by_keyboard_and_by_button(folder, look):
+    with look(folder / "report.html") as watched:
+        page = watched.page
+        every = kept(page)
+        button = page.query_selector("#parallel-coordinates button[data-switch]")
+        button.press("Enter")
+        assert kept(page) == 10 < every
+        button.press("Enter")
+        assert kept(page) == every
+        axes = page.query_selector_all(".parallel .axis")
+        axes[-1].focus()
+        page.keyboard.press("ArrowDown")
+        top = kept(page)
+        assert 0 < top < every
+        assert f"{top} of {every} trials kept" in axes[-1].get_attribute("aria-valuetext")
+        page.keyboard.press("Escape")
+        assert kept(page) == every
+        box = axes[-1].query_selector(".hit").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + 8
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x, y + box["height"] / 4)
+        page.mouse.up()
+        assert 0 < kept(page) < every
+        assert watched.faults == []
+
+
 def test_every_image_says_what_it_is(folder, look):
     with look(folder / "report.html") as watched:
         nameless = watched.page.evaluate(

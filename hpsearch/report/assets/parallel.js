@@ -70,7 +70,7 @@ const Parallel = (() => {
       const stroke = colour(this.trace.line, this.trace.line.color[n]);
       const made = element("polyline", { points: points.join(" "), stroke }, parent);
       const named = (this.trace.customdata || [])[n];
-      if (named) element("title", {}, made, plain(String(named)));
+      if (named) element("title", {}, made, plain(String(named).replaceAll("<br>", "\n")));
       return made;
     }
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hpsearch.report.plots.marks import (
-    DRAWN,
     WORST,
     Piece,
     coloured,
-    layout,
+    hover,
     metric_name,
     on_log,
 )
@@ -37,19 +36,20 @@ APART = 92  # pixels between axes, at least
 FITS = 4  # axes on the screen of a phone
 BEST = 10
 ALL = "all stages"
-FINE = 40  # parts of an axis that can be brushed by themselves
+LINES = 600  # at most: more are a carpet
+LOST = "lost"  # what diverged or failed
 
 
 def parallel(material: Material) -> Plot | None:
-    """The trials as lines through the axes of their hparams, brushed by dragging along an axis or
-    with the button that keeps the best ten.
+    """The trials as lines through the axes of their hparams: plotly's data, which the page draws
+    itself, since plotly's own drawing needs eval, WebGL and a mouse.
     """
     results = everything(material)
     names = by_importance(material.searches, varying(results))
     if not results or not names:
         return None
     metric, kept = searched(material), names[:MOST][::-1]
-    drawn, said = thinned(results, DRAWN)
+    drawn, said = thinned(results, LINES)
     best = ranking(results)[:BEST]
     up = Upwards(metric, [reached(result, metric) for result in drawn])
     if len(names) > MOST:
@@ -71,9 +71,9 @@ def _caption(results: Sequence[TrialResult], up: "Upwards", last: str) -> str:
         f" is good. The hparam beside it, {plain(last)}, decides most: look where its bright lines"
         " bundle."
     )
-    text += f" The {lost} that diverged or failed end below all others." if lost else ""
+    text += f" The {lost} that diverged or failed stand below all others." if lost else ""
     text += f" Losses above {number(up.worst, 3)} are drawn at it." if up.capped else ""
-    return f"{text} Drag along an axis to keep the lines that pass there."
+    return f"{text} Drag along an axis, or use the arrow keys on it, to keep what passes there."
 
 
 def _alt(count: int, best: Sequence[TrialResult], metric: str, names: Sequence[str]) -> str:
@@ -111,36 +111,27 @@ def _drawing(results: Sequence[TrialResult], axes: Sequence[Axis], up: "Upwards"
     line = coloured(up.metric, values, values)
     worst = line["cmax" if is_loss(up.metric) else "cmin"]
     line["color"] = [value if math.isfinite(value) else worst for value in values]
-    line["colorbar"] = {"thickness": 8, "xpad": 4}
     trace = {
-        "type": "parcoords", "line": line, "labelangle": -12, "rangefont": {"size": 1},
+        "type": "parcoords", "line": line, "customdata": hover(results, up.metric),
         "dimensions": [*(_dimension(each, results) for each in axes), up.dimension(values)],
-        "unselected": {"line": {"opacity": 0.06}},
     }  # fmt: skip
-    return {"data": [trace], "layout": layout(margin={"l": 44, "r": 8, "t": 64, "b": 16})}
+    return {"data": [trace], "layout": {}}
 
 
 def _dimension(axis: Axis, results: Sequence[TrialResult]) -> Piece:
     low, high = axis.span
-    marks = axis.ticks + (_between(axis) if axis.ranged else [])
     values = [axis.of(result.hparams) for result in results]
     return {
         "label": label(axis.name), "range": [low, high],
-        "tickvals": [place for place, _ in marks], "ticktext": [label(text) for _, text in marks],
+        "tickvals": [place for place, _ in axis.ticks],
+        "ticktext": [label(text) for _, text in axis.ticks],
         "values": [value if math.isfinite(value) else low for value in values],
     }  # fmt: skip
 
 
-def _between(axis: Axis) -> list[tuple[float, str]]:
-    """Ticks without a word: what is brushed ends near a tick, and two with one text are one."""
-    step = (axis.high - axis.low) / FINE
-    return [(axis.low + n * step, " " * (n + 1)) for n in range(FINE + 1)]
-
-
 class Upwards:
     """The metric's axis, on which better is always higher. Of losses far apart the worst fifth
-    stands at its lower end, and below that what has no value. `values` are all trials'. It has no
-    ticks of its own: between these nothing could be brushed.
+    stands at its lower end, and below that what has no value. `values` are all trials'.
     """
 
     def __init__(self, metric: str, values: Sequence[float]) -> None:
@@ -159,13 +150,22 @@ class Upwards:
             return self.lost
         return min(value, self.worst) if self.capped else value
 
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places and what is written there."""
+        low, high = sorted((self.worst, self.worst + self.span))
+        inside = Axis(self.metric, "linear", low, high).ticks
+        return [*inside, *([] if all(map(math.isfinite, self.values)) else [(self.lost, LOST)])]
+
     def dimension(self, values: Sequence[float]) -> Piece:
-        """What plotly draws of it."""
+        """The axis of those."""
         losing = not all(map(math.isfinite, self.values))
         low = (self.lost if losing else self.worst) - 0.04 * self.span
         return {
             "label": self.metric, "range": [low, self.best + 0.04 * self.span],
-            "tickformat": ".3~g", "values": [self.of(value) for value in values],
+            "values": [self.of(value) for value in values],
+            "tickvals": [place for place, _ in self.ticks],
+            "ticktext": [text for _, text in self.ticks],
         }  # fmt: skip
 
 
