@@ -23,7 +23,7 @@ test: lint  ## lint, types and the fast tests
 test-all: lint  ## the slow tests too
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-oracle: $(VENV)/.oracle  ## the numbers against PyTorch, scikit-learn, SciPy and Optuna
+test-oracle: $(VENV)/.oracle  ## numbers against PyTorch, scikit-learn, SciPy, Optuna; exports read back
 	$(BIN)/python -m pytest tests/oracle
 
 test-browser: $(VENV)/.browser  ## the report in a real browser (skipped where there is no Chromium)

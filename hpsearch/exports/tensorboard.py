@@ -85,6 +85,7 @@ class Events:
             group_name=f"{result.stage}/{result.id:05d}", start_time_secs=began
         )
         _set(info.hparams["stage"], result.stage)
+        _set(info.hparams["status"], str(result.status))
         for name, value in result.hparams.items():
             _set(info.hparams[name], _told_as(run.types[name], value))
         return self._told("session_start_info", session_start_info=info)
@@ -103,6 +104,7 @@ class Events:
         experiment = api.Experiment(
             name=run.name, time_created_secs=began,
             hparam_infos=[self._listed("stage", str, list(stages)),
+                          self._listed("status", str, list(map(str, Status))),
                           *(self._searched(run, name) for name in run.types)],
             metric_infos=[api.MetricInfo(name=api.MetricName(tag=tag)) for tag in shown],
         )  # fmt: skip

@@ -230,7 +230,7 @@ def test_tensorboard_has_every_trial(run):
         start = metadata.parse_session_start_info_plugin_data(content("session_start_info"))
         hparams = {k: getattr(v, v.WhichOneof("kind")) for k, v in start.hparams.items()}
         asked = {k: scalar(v) for k, v in result.hparams.items()}
-        assert hparams == {"stage": result.stage, **asked}
+        assert hparams == {"stage": result.stage, "status": result.status, **asked}
         end = metadata.parse_session_end_info_plugin_data(content("session_end_info"))
         assert end.status == (2 if result.status is Status.DIVERGED else 1)
     assert len(list(Path("r-tensorboard").rglob("events*"))) == len(wanted.trials) + 1
