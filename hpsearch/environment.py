@@ -11,7 +11,7 @@ from hpsearch.executors import wanted_kind
 
 PACKAGES = (
     "numpy", "typer", "pyyaml", "rich", "pandas", "pydantic", "threadpoolctl", "filelock",
-    "pillow", "optuna",
+    "plotly", "pillow", "optuna",
 )  # fmt: skip
 
 
