@@ -27,6 +27,11 @@ TAIL = 10
 PULSE = 0.5  # seconds between two looks at the losses from outside
 
 
+def _same(value: float) -> float:
+    """The number; of all NaNs one, since the sign of 0 / 0 depends on where in an array it was."""
+    return float(value) if value == value else math.nan
+
+
 class LossLog:
     """The minibatch losses of a cohort's trials (K of them, at their places in the task): every
     step's at first, and each time they become too many, half of them. What there is of a trial
@@ -147,16 +152,16 @@ class Recorder:
         """Writes an epoch's numbers, each (K,), into the curves of the living."""
         for k, place in enumerate(self.alive.tolist()):
             curves = self.curves[place]
-            curves.train_loss.append(float(self._epoch_loss[k] / self._epoch_rows))
-            curves.train_accuracy.append(float(train.accuracy[k]))
-            curves.learning_rate.append(float(rate[k]))
-            curves.update_ratio.append(float(self.cohort.update_ratios[:, k].max()))
+            curves.train_loss.append(_same(self._epoch_loss[k] / self._epoch_rows))
+            curves.train_accuracy.append(_same(train.accuracy[k]))
+            curves.learning_rate.append(_same(rate[k]))
+            curves.update_ratio.append(_same(self.cohort.update_ratios[:, k].max()))
             if self.specs[place].rates.weight_decay:
-                curves.penalty.append(float(self._penalty[k]))
+                curves.penalty.append(_same(self._penalty[k]))
             if validation:
-                curves.val_loss.append(float(validation.loss[k]))
-                curves.val_accuracy.append(float(validation.accuracy[k]))
-                curves.val_balanced_accuracy.append(float(validation.balanced_accuracy[k]))
+                curves.val_loss.append(_same(validation.loss[k]))
+                curves.val_accuracy.append(_same(validation.accuracy[k]))
+                curves.val_balanced_accuracy.append(_same(validation.balanced_accuracy[k]))
                 self._keep_best(place, k)
         self._epoch_loss[:], self._epoch_rows = 0.0, 0
         lost = ~(train.loss <= DIVERGED * self._first)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpsearch import blas
@@ -86,6 +86,10 @@ RATES = st.builds(
     hidden=st.sampled_from([(), (1,), (20,), (13, 7), (50, 33)]),
     batch=st.sampled_from([1437, 718, 359, 204, 100, 37]),  # the last minibatch: 1, 3, 5, 9 rows
     on_digits=st.booleans(),
+)
+@example(  # all weights are 0 in the end, and an update is 0 / 0 of them: a NaN of either sign
+    [Rates(1.0, momentum=0.0)], Rates(1.0, weight_decay=5.0, momentum=0.0), 0, "momentum", "gelu",
+    "constant", "layer", "hinge", 0.0, (1,), 37, True,
 )
 def test_alone_or_in_company(
     company, watched_rates, position, optimizer, activation, schedule, normalization, loss,

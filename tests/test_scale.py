@@ -20,6 +20,7 @@ from hpsearch.errors import HostError
 from hpsearch.search import samplers
 from hpsearch.search.samplers import independent
 from hpsearch.stages import search
+from hpsearch.report.tables.learning import MOST
 from hpsearch.store import RunStore
 from hpsearch.trial import Curves, TrialResult
 
@@ -97,7 +98,9 @@ def test_a_command_reads_each_trial_once(searched, touched, words, begun):
     run = [] if words == "ls" else ["digits"]
     found = CliRunner().invoke(app, [*words.split(), *run, *where])
     assert found.exit_code in (0, 1), found.output
-    assert max(reads(touched), default=0) <= 1
+    again = sum(times - 1 for times in reads(touched))
+    closely = MOST if words in ("report", "run") else 0  # whose minibatch losses the page shows
+    assert again <= closely and max(reads(touched), default=0) <= 2
     if not begun and words in ("status", "ls", "sanity"):
         assert not reads(touched), "what the documents say is not counted again"
 

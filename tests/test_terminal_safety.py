@@ -10,15 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.text import Text
 from test_report_samples import hostile_run
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from hpsearch import cli
 from hpsearch.cli import app
 from hpsearch.commands import options, showing
+from hpsearch.commands.completing import complete_runs
 from hpsearch.commands.predicting import Answers
 from hpsearch.data.unlabelled import Unlabelled
 from hpsearch.errors import UsageError
@@ -183,7 +186,9 @@ def test_completion_offers_no_name_that_acts(tmp_path, monkeypatch):
     for name in ("fine", "\x1b[31mx", "a\nb"):
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "config.yaml").touch()
-    assert [n for n in options._complete("") if n in ("fine", "\x1b[31mx", "a\nb")] == ["fine"]
+    context = typer.Context(get_command(app), resilient_parsing=True)
+    found = complete_runs(context, "")
+    assert [n for n in found if n in ("fine", "\x1b[31mx", "a\nb")] == ["fine"]
     shell("ls")
 
 
