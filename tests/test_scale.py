@@ -17,10 +17,10 @@ from hpsearch import cohort, csvtables
 from hpsearch.atomic import _beside, write_atomically
 from hpsearch.cli import app
 from hpsearch.errors import HostError
+from hpsearch.report.tables.learning import MOST
 from hpsearch.search import samplers
 from hpsearch.search.samplers import independent
 from hpsearch.stages import search
-from hpsearch.report.tables.learning import MOST
 from hpsearch.store import RunStore
 from hpsearch.trial import Curves, TrialResult
 
