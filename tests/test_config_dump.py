@@ -1,5 +1,4 @@
-import copy
-import random
+
 import re
 
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from hpsearch.config.dump import dump, flow
-from hpsearch.config.find import Found, bundled
+from hpsearch.config.find import Found
 from hpsearch.config.keys import LEVELS
 from hpsearch.config.load import load
 from hpsearch.config.schema import Config
@@ -108,87 +107,5 @@ def test_reasons_stand_on_the_line_of_their_key(read):
     assert read(text) == config
 
 
-NASTY = [
-    None, True, -1, 0, 1.5, 10**30, -(10**399), 1e308, float("inf"), float("nan"), "", "x", "1e-4",
-    "~/x", "a" * 500, "ü\u2028", [], [[]], [None], [1, 2, 3], {}, {"a": {"b": [1]}},
-    {"log_uniform": [1, 1]}, {"choice": []}, {"uniform": [0, "x"]}, {"zero_or_log_uniform": 3},
-]  # fmt: skip
-BYTES = [
-    "\t",
-    "\n",
-    ":",
-    "- ",
-    "{",
-    "[",
-    "'",
-    '"',
-    "&a ",
-    "*a",
-    "!!int ",
-    "\x00",
-    "#",
-    "\udc80",
-    "? ",
-]
-
-
-def nodes(value, path=()):
-    yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, child in items if isinstance(value, dict | list) else ():
-        yield from nodes(child, (*path, key)) if isinstance(child, dict | list) else [(*path, key)]
-
-
-def mutated(values, rng):
-    """One node given another value, another key or none."""
-    values = copy.deepcopy(values)
-    *parents, last = rng.choice([path for path in nodes(values) if path])
-    holder = values
-    for key in parents:
-        holder = holder[key]
-    how = rng.randrange(3) if isinstance(holder, dict) else 0
-    if how == 0:
-        holder[last] = rng.choice(NASTY)
-    elif how == 1:
-        holder[scrambled(last, rng)] = holder.pop(last)
-    else:
-        del holder[last]
-    return values
-
-
-def scrambled(text, rng):
-    """One place of the text cut, doubled or filled with a sign that means something."""
-    start = rng.randrange(len(text))
-    end = start + rng.randrange(8)
-    return text[:start] + rng.choice([*BYTES, "", text[start:end] * 2]) + text[end:]
-
-
-def test_2000_mutated_configs_are_read_or_refused_at_once(tmp_path):
-    rng = random.Random(0)
-    sources = [path.read_text() for path in bundled().values()]
-    values = [load(found_at(path)).model_dump(mode="json") for path in bundled().values()]
-    outcomes = {"loaded": 0, "refused": 0}
-    path = tmp_path / "x.yaml"
-    for number in range(2000):
-        text = rng.choice(sources) if number % 2 else rng.choice(values)
-        for _ in range(rng.randint(1, 3)):
-            text = scrambled(text, rng) if number % 2 else mutated(text, rng)
-        text = text if number % 2 else flow(text)
-        path.write_bytes(text.encode(errors="surrogateescape"))
-        outcomes[outcome(path)] += 1
-    assert min(outcomes.values()) > 100
-
-
 def found_at(path):
     return Found(path, "x", path.parent, path.name)
-
-
-def outcome(path):
-    try:
-        load(found_at(path))
-    except ConfigError as error:
-        for line in str(error).split("\n"):
-            assert re.match(r"x\.yaml:\d+:\d+: |\.\.\. and \d+ more$", line), line
-            assert line.isprintable()
-        return "refused"
-    return "loaded"

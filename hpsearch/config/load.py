@@ -67,7 +67,8 @@ def _ignored(config: Config, written: Written) -> Iterator[Fault]:
         yield Fault(("data", "path"), f"is not read by source {config.data.source}: {fix}")
     for key in ("target", "drop"):
         if config.data.source != "csv" and data.get(key):
-            yield Fault(("data", key), f"is read by source csv alone, not by {config.data.source}")
+            rule = f"is read by source csv alone, not by {config.data.source}: leave it out"
+            yield Fault(("data", key), rule)
     yield from condition_faults(config)
     yield from unread_faults(config)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from hpsearch.config.find import Found
-from hpsearch.config.yaml12 import MAX_BYTES, Document, KeyPath, Spot, quoted, read
+from hpsearch.config.yaml12 import MAX_BYTES, WIDTH, Document, KeyPath, Spot, brief, read
 from hpsearch.errors import ConfigError, HostError
 
 
@@ -19,7 +19,8 @@ class Override(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """KEY=VALUE, the value read as YAML; ConfigError where it is not that."""
-        place = f"--set {text if text.isprintable() else quoted(text)}"
+        short = text.isprintable() and len(text) <= WIDTH
+        place = f"--set {text if short else brief(text)}"
         key, equals, value = text.partition("=")
         if not (equals and key.strip()):
             raise ConfigError(f"{place}: must be KEY=VALUE, for example train.momentum=0.9")
@@ -51,7 +52,9 @@ class Written:
         values = {} if document.value is None else document.value
         where = _places(document, found)
         if not isinstance(values, dict):
-            raise ConfigError(f"{where[()].value}: must be a mapping of keys, such as seed: 0")
+            rule = "must be a mapping of keys, such as seed: 0"
+            got = f"a {'list' if isinstance(values, list) else 'single value'}"
+            raise ConfigError(f"{where[()].value}: {rule}, got {got}")
         return cls(values, where)
 
     def put(self, override: Override, cwd: Path) -> None:

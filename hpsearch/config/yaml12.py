@@ -24,7 +24,8 @@ from hpsearch.errors import ConfigError
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 50
-MAX_NODES = 20_000
+MAX_NODES = 10_000
+WIDTH = 60  # characters of a text that is shown
 MAX_DIGITS = 400  # int() refuses more than 4,300 with a ValueError of its own
 
 KeyPath = tuple[str | int, ...]
@@ -43,6 +44,8 @@ _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_TEXT = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")  # as PyYAML counts lines
+_NO_CONFIG = "name a config, and not the data"
 _NO_CONTROLS = re.compile(r"[^\t\n\r -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -95,7 +98,8 @@ def scalar(text: str) -> Plain:
 
 def _short(digits: str) -> str:
     if len(digits) > MAX_DIGITS:
-        raise ValueError(f"a number of {len(digits):,} digits; at most {MAX_DIGITS} are read")
+        got = f"got {len(digits):,}: write it shorter"
+        raise ValueError(f"must have at most {MAX_DIGITS} digits, {got}")
     return digits
 
 
@@ -112,7 +116,7 @@ class _Reader:
         documents = (e for e in self.events if isinstance(e, DocumentStartEvent))
         value = self.node(next(self.events), ()) if next(documents, None) else None
         if another := next(documents, None):
-            self.refuse(another, "a second document begins: a config is one document")
+            self.refuse(another, "must be one document, a second one begins: leave it out")
         self.marks.setdefault((), Mark(Spot(1, 1), Spot(1, 1)))
         return Document(value, self.marks)
 
@@ -128,20 +132,22 @@ class _Reader:
         self.nodes += 1
         anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
         if isinstance(event, AliasEvent):
-            self.refuse(event, f"alias *{anchor}: aliases are not read, write the value out")
+            alias = brief(f"*{anchor}")
+            self.refuse(event, f"alias {alias}: aliases are not read: write the value out")
         if anchor:
-            self.refuse(event, f"anchor &{anchor}: anchors are not read, leave it out")
+            self.refuse(event, f"anchor {brief(f'&{anchor}')}: anchors are not read: leave it out")
         if tag:
-            short = quoted(tag.replace("tag:yaml.org,2002:", "!!"))
-            self.refuse(event, f"tag {short}: tags are not read, leave it out")
+            short = brief(tag.replace("tag:yaml.org,2002:", "!!"))
+            self.refuse(event, f"tag {short}: tags are not read: leave it out")
         if isinstance(event, CollectionStartEvent) and len(path) >= MAX_DEPTH:
-            self.refuse(event, f"nested more than {MAX_DEPTH} levels deep")
+            self.refuse(event, f"must be nested at most {MAX_DEPTH} levels deep: leave this out")
         if self.nodes > MAX_NODES:
-            self.refuse(event, f"more than {MAX_NODES:,} values")
+            self.refuse(event, f"must have at most {MAX_NODES:,} values, got more: {_NO_CONFIG}")
 
     def scalar(self, event: ScalarEvent) -> Plain:
-        if _NO_CONTROLS.search(event.value):
-            self.refuse(event, "text with a control character in it")
+        if found := _NO_CONTROLS.search(event.value):
+            got = f"got U+{ord(found[0]):04X}: leave it out"
+            self.refuse(event, f"text must be without control characters, {got}")
         if not event.implicit[0]:
             return event.value
         try:
@@ -159,7 +165,7 @@ class _Reader:
             if key in values:
                 first = self.marks[*path, key].key
                 place = f"{self.name}:{first.line}:{first.column}"
-                self.refuse(event, f"{quoted(key)} is given twice, first at {place}")
+                self.refuse(event, f"{brief(key)} is given twice, first at {place}: keep one")
             values[key] = self.node(next(self.events), (*path, key), event)
         return values
 
@@ -168,7 +174,8 @@ class _Reader:
         key = self.scalar(event) if isinstance(event, ScalarEvent) else None
         if not isinstance(key, str):
             shown = event.value if isinstance(event, ScalarEvent) else "a list or mapping"
-            self.refuse(event, f"a key must be text, got {shown or 'nothing'}")
+            got = shown if len(shown) <= WIDTH else shown[:WIDTH] + "..."
+            self.refuse(event, f"a key must be text, got {got or 'nothing'}")
         return key
 
     def level(self) -> Iterator[Event]:
@@ -185,6 +192,11 @@ class _Reader:
 def quoted(text: str) -> str:
     """The text in double quotes as YAML reads it back: one line, printable characters only."""
     return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def brief(text: str) -> str:
+    """The text as `quoted` gives it, cut to a readable length."""
+    return quoted(text) if len(text) <= WIDTH else f"{quoted(text[:WIDTH])}..."
 
 
 def _escaped(char: str) -> str:
@@ -208,10 +220,11 @@ def _error(name: str, spot: Spot, message: str) -> ConfigError:
 def _checked(text: str | bytes, name: str) -> str:
     """The text decoded, if it is short enough and printable."""
     if len(text) > MAX_BYTES:
-        raise _error(name, Spot(1, 1), f"larger than {MAX_BYTES:,} bytes: this is no config")
+        message = f"must have at most {MAX_BYTES:,} bytes, got more: {_NO_CONFIG}"
+        raise _error(name, Spot(1, 1), message)
     text = _decoded(text, name) if isinstance(text, bytes) else text
     if found := _NOT_TEXT.search(text):
-        message = f"the character U+{ord(found[0]):04X} may not stand in a config"
+        message = f"the character U+{ord(found[0]):04X} may not stand in a config: leave it out"
         raise _error(name, _spot_at(text, found.start()), message)
     return text
 
@@ -227,7 +240,7 @@ def _decoded(data: bytes, name: str) -> str:
 
 
 def _spot_at(text: str, index: int) -> Spot:
-    lines = text[:index].split("\n")
+    lines = _BREAK.split(text[:index])
     return Spot(len(lines), len(lines[-1]) + 1)
 
 
@@ -240,7 +253,7 @@ def _refuse_syntax(text: str, name: str, error: yaml.YAMLError) -> NoReturn:
 
 
 def _syntax_message(text: str, error: yaml.YAMLError, spot: Spot) -> str:
-    lines = text.split("\n")
+    lines = _BREAK.split(text)
     line = lines[spot.line - 1] if spot.line <= len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "a tab cannot indent: use spaces"
