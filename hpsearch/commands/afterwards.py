@@ -58,7 +58,7 @@ def predict(
         str, typer.Argument(metavar="MODEL", help="models/best.npz of a run, or the run's name.")
     ],
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A CSV, .npz or .npy file, or images.")
+        str, typer.Argument(metavar="DATA", help="A CSV, .npz or .npy file, or images.")
     ],
 ) -> None:
     """Classes and probabilities for new rows or images, as CSV."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch.config.find import is_run_name
 from hpsearch.csvtables import neutral
 from hpsearch.data.unlabelled import Unlabelled, load_unlabelled
 from hpsearch.errors import DataError, UsageError
@@ -56,13 +57,15 @@ def _inert(name: Any) -> str:
     return neutral(plain(name))
 
 
-def predict(model: str, data: Path, *, runs_dir: Path) -> Answers:
+def predict(model: str, named: str, *, runs_dir: Path) -> Answers:
     """The answers of a model, an .npz file or the run that it is the best of, for the rows at
-    `data`. UsageError where there is no such model, DataError where it has no answer.
+    the path `named`. UsageError where there is no such model, DataError where it has no answer.
     """
     predictor = Predictor.read(_model(model, runs_dir))
-    if not data.exists():
-        raise UsageError(f"DATA {data}: must exist; name a file of rows, or a folder of images")
+    data = Path(named)
+    if not (named and _exists(data)):
+        where = named or "(nothing)"
+        raise UsageError(f"DATA {where}: must exist; name a file of rows, or a folder of images")
     rows = load_unlabelled(data, predictor.features, predictor.image_shape)
     answers = predictor.probabilities(rows.x)
     if not (told := np.isfinite(answers).all(axis=1)).all():
@@ -75,8 +78,10 @@ def predict(model: str, data: Path, *, runs_dir: Path) -> Answers:
 
 
 def _model(model: str, runs_dir: Path) -> Path:
-    if (path := Path(model)).is_file():
+    if _exists(path := Path(model)) and path.is_file():
         return path
+    if not is_run_name(model):
+        raise UsageError(f"MODEL {model}: must be an .npz file or a run; see hpsearch ls")
     run = RunStore(runs_dir, model)
     if not run.config.exists():
         raise UsageError(f"MODEL {model}: must be an .npz file or a run; see hpsearch ls")
@@ -87,3 +92,11 @@ def _model(model: str, runs_dir: Path) -> Path:
     if not path.is_file():
         raise UsageError(f"MODEL {model}: {path} is gone; hpsearch final {model} writes it again")
     return path
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there; a name that cannot be one is of nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

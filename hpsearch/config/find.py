@@ -57,6 +57,11 @@ def runs(runs_dir: Path) -> list[str]:
     return sorted(path.parent.name for path in runs_dir.glob("*/config.yaml"))
 
 
+def is_run_name(name: str) -> bool:
+    """Whether a run may be called so: then its folder lies right in the runs folder."""
+    return bool(_RUN.fullmatch(name))
+
+
 def run_name(stem: str) -> str:
     """A file's or folder's name as that of a run: what may not stand in one becomes a hyphen."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:64]
@@ -86,7 +91,7 @@ def _path(config: str, cwd: Path) -> Found | None:
 
 def _run(config: str, runs_dir: Path, cwd: Path) -> Found | None:
     path = cwd / runs_dir / config / "config.yaml"
-    if not (_RUN.fullmatch(config) and _is_file(path)):
+    if not (is_run_name(config) and _is_file(path)):
         return None
     return Found(path, config, cwd, _shown(path, cwd))
 

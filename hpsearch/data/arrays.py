@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.files import fits_memory, needed_file, needed_folder, quoted, reading
+from hpsearch.data.files import fits_memory, needed_file, needed_folder, no_bomb, quoted, reading
 from hpsearch.errors import DataError
 
 # Smaller arrays are read: a program dies where a file that it maps is cut short meanwhile.
@@ -60,6 +60,7 @@ class Stored:
                 if plain and size >= MAPPED_FROM:
                     flat = self._map(size)[start:]
                 else:
+                    no_bomb(self.path, self.entry.compress_size if self.entry else size, size)
                     fits_memory(f"{self.path}: {self.name}", size)
                     flat = _filled(file, size - start)
                 typed = flat.view(dtype)
@@ -122,12 +123,12 @@ def arrays_at(path: Path) -> dict[str, Stored]:
         is_folder = path.is_dir()
     if is_folder:
         return _in_folder(path)
-    needed_file(path)
-    return _beside(path) if path.suffix.lower() == ".npy" else archive(path)
+    return _beside(needed_file(path)) if path.suffix.lower() == ".npy" else archive(path)
 
 
 def archive(path: Path) -> dict[str, Stored]:
     """The arrays of an .npz file by lower-case name."""
+    needed_file(path)
     try:
         with zipfile.ZipFile(path) as file:
             entries = [entry for entry in file.infolist() if entry.filename.endswith(".npy")]

@@ -116,19 +116,18 @@ def _chosen(source: Source, table: Table) -> tuple[str, list[str]]:
 
 def _cells(tables: Sequence[Table], names: Sequence[str]) -> Cells:
     for table in tables[1:]:
-        if absent := [name for name in names if name not in table.names]:
+        if absent := [name for name in names if name not in table.number]:
             raise DataError(
                 f"{table.path}: must have the columns of {tables[0].path}, lacks "
                 f"{listed(absent)}; add them"
             )
-        known = set(tables[0].names)
-        if extra := [name for name in table.names if name not in known]:
+        if extra := [name for name in table.names if name not in tables[0].number]:
             raise DataError(
                 f"{table.path}: must have the columns of {tables[0].path}, also has "
                 f"{listed(extra)}; remove them"
             )
     columns = [
-        column_of(name, [table.cells[table.names.index(name)] for table in tables])
+        column_of(name, [table.cells[table.number[name]] for table in tables])
         for name in names
     ]
     files = np.repeat(np.arange(len(tables)), [len(table.rows) for table in tables])

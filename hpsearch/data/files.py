@@ -9,6 +9,9 @@ from pathlib import Path
 from hpsearch.data.dataset import Source
 from hpsearch.errors import DataError
 
+BOMB = 2**26  # bytes: less is no harm
+BOMB_RATIO = 500  # deflate has at most 1032, images of digits 10, zeros and ones 100
+
 
 def quoted(text: object) -> str:
     """Text of a file as a message may show it: one line, short, control characters escaped."""
@@ -88,6 +91,15 @@ def own_split_error(source: Source, name: str) -> DataError:
         f"data.split.{name}: {source.path or source.source} has its own {name} split, got {asked} "
         f"as well; leave data.split.{name} out{without}"
     )
+
+
+def no_bomb(path: Path, packed: int, unpacked: int) -> None:
+    """DataError where so few bytes unpack to so many that nobody's numbers are in them."""
+    if unpacked > BOMB and unpacked > BOMB_RATIO * packed:
+        raise DataError(
+            f"{path}: must unpack to at most {BOMB_RATIO} times its {packed:,} bytes, announces "
+            f"{unpacked:,}; store it unpacked"
+        )
 
 
 def fits_memory(place: str, nbytes: int) -> None:

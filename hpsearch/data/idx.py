@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.data.dataset import Loaded, Source
-from hpsearch.data.files import fits_memory, needed_file, needed_folder, needed_path, reading
+from hpsearch.data.files import (
+    fits_memory,
+    needed_file,
+    needed_folder,
+    needed_path,
+    no_bomb,
+    reading,
+)
 from hpsearch.data.npz import Pair, combine
 from hpsearch.errors import DataError
 
@@ -56,6 +63,7 @@ def _read(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
             announced = math.prod(shape)
             fits = length + announced <= most
             if fits:
+                no_bomb(path, size, announced)
                 fits_memory(str(path), announced)
             data = file.read(announced + 1) if fits else b""
     except (EOFError, zlib.error) as error:

@@ -2,9 +2,11 @@
 
 import csv
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEPARATORS = (",", ";", "\t")
+MAX_LINE = 2**25  # characters
+MAX_COLUMNS = 100_000
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None", "?")
 
 
@@ -30,6 +34,11 @@ class Table:
     names: tuple[str, ...]  # (C,)
     cells: "pd.DataFrame"
     rows: NDArray[np.int64]  # (R,) row numbers; the header is row 1
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """Where each column stands, by its name."""
+        return {name: k for k, name in enumerate(self.names)}
 
 
 def read_table(path: Path) -> Table:
@@ -83,7 +92,13 @@ def _opened(path: Path) -> Iterator[TextIO]:
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
+    lines = iter(lambda: file.readline(MAX_LINE), "")
+    for number, line in enumerate(lines, start=1):
+        if len(line) == MAX_LINE:
+            raise DataError(
+                f"{path}: line {number}: must have fewer than {MAX_LINE:,} characters, has more; "
+                "put every record on a line of its own, or store the table as .npy"
+            )
         if "\0" in line:
             raise DataError(
                 f"{path}: line {number}: must be text, got a NUL byte; save the table as CSV"
@@ -111,11 +126,16 @@ def _header(record: Sequence[str], path: Path) -> tuple[str, ...]:
             f"{path}: row 1: must be a header of column names, got only numbers "
             f"({quoted(', '.join(names[:4]))}); put a line of names on top"
         )
-    twice = [name for name in names if name and names.count(name) > 1]
-    if twice:
+    if len(names) > MAX_COLUMNS:
         raise DataError(
-            f"{path}: row 1: column names must differ, got {quoted(twice[0])} "
-            f"{names.count(twice[0])} times; rename all but one"
+            f"{path}: must have at most {MAX_COLUMNS:,} columns, has {len(names):,}; store the "
+            "table as .npy"
+        )
+    twice = ((name, count) for name, count in Counter(names).items() if name and count > 1)
+    for name, count in twice:
+        raise DataError(
+            f"{path}: row 1: column names must differ, got {quoted(name)} {count} times; "
+            "rename all but one"
         )
     return names
 
@@ -167,7 +187,7 @@ def column_number(key: str | int, names: Sequence[str], *, place: str, path: Pat
         return names.index(key)
     if isinstance(key, int) and -len(names) <= key < len(names):
         return key % len(names)
-    near = difflib.get_close_matches(str(key), names, n=1)
+    near = difflib.get_close_matches(str(key), names[:1000], n=1)  # of very many it takes long
     hint = f"did you mean {quoted(near[0])}?" if near else f"choose one of: {listed(names)}"
     raise DataError(f"{place}: must be a column of {path}, got {quoted(key)}; {hint}")
 

@@ -1,6 +1,6 @@
 """Rows without labels, to be answered for: the columns that a model was trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,15 +53,15 @@ def load_unlabelled(
         raise DataError(
             f"{path}: must be a .csv, .npz or .npy file, an image, or a folder of images; name one"
         )
-    return _finite(found, path)
+    return _finite(found, path, features)
 
 
-def _finite(found: Unlabelled, path: Path) -> Unlabelled:
+def _finite(found: Unlabelled, path: Path, features: Sequence[str]) -> Unlabelled:
     if found.x.dtype.kind == "f" and not (good := np.isfinite(found.x)).all():
         row, column = np.argwhere(~good)[0].tolist()
         raise DataError(
-            f"{path}: row {found.names[row]}, column {column}: must be a finite number, got"
-            f" {found.x[row, column]}; fill it, or leave the row out"
+            f"{path}: row {found.names[row]}, column {quoted(features[column])}: must be a finite"
+            f" number, got {found.x[row, column]}; fill it, or leave the row out"
         )
     return found
 
@@ -92,10 +92,8 @@ def _from_arrays(path: Path, width: int) -> Unlabelled:
 
 def _from_images(path: Path, width: int, image_shape: ImageShape | None) -> Unlabelled:
     """Every image in the folder and the folders in it, by name."""
-    files = [path] if path.is_file() else sorted(
-        each for each in path.rglob("*")
-        if each.suffix.lower() in ENDINGS and not each.name.startswith(".")
-    )  # fmt: skip
+    with reading(path):
+        files = [needed_file(path)] if not path.is_dir() else _images_below(path)
     if not files:
         raise DataError(f"{path}: must hold images ({' '.join(ENDINGS)}), found none; add some")
     x: NDArray[Any] = decode(files)
@@ -116,8 +114,20 @@ def _from_images(path: Path, width: int, image_shape: ImageShape | None) -> Unla
     return Unlabelled(np.ascontiguousarray(x.reshape(len(x), -1)), names, "image")
 
 
+def _images_below(folder: Path) -> list[Path]:
+    """The images in the folder and the folders in it, sorted; no link to a folder is followed."""
+    found, folders = [], [folder]
+    while folders:
+        for each in folders.pop().iterdir():
+            if each.is_dir() and not each.is_symlink():
+                folders.append(each)
+            elif each.suffix.lower() in ENDINGS and each.name[0] != "." and each.is_file():
+                found.append(each)
+    return sorted(found)
+
+
 def _from_table(table: Table, features: Sequence[str]) -> Unlabelled:
-    columns = [_column_for(name, table.names) for name in features]
+    columns = [_column_for(name, table.number) for name in features]
     absent = dict.fromkeys(
         name.partition("=")[0] if column is None else ""
         for name, column in zip(features, columns, strict=True)
@@ -129,7 +139,7 @@ def _from_table(table: Table, features: Sequence[str]) -> Unlabelled:
             f" {listed(missing[:SHOWN])}{more}; add them, or take another model"
         )
     read = {
-        name: column_of(name, [table.cells[table.names.index(name)]])
+        name: column_of(name, [table.cells[table.number[name]]])
         for name in dict.fromkeys(column for column in columns if column is not None)
     }
     _check(table, read, features)
@@ -139,7 +149,7 @@ def _from_table(table: Table, features: Sequence[str]) -> Unlabelled:
     return Unlabelled(np.ascontiguousarray(x), [str(n) for n in table.rows.tolist()])
 
 
-def _column_for(feature: str, names: Sequence[str]) -> str | None:
+def _column_for(feature: str, names: Collection[str]) -> str | None:
     """The column that a feature comes from: its own, or that of which it is a level, `a=b`."""
     if feature in names:
         return feature
@@ -149,9 +159,10 @@ def _column_for(feature: str, names: Sequence[str]) -> str | None:
 
 def _check(table: Table, read: dict[str, Column], features: Sequence[str]) -> None:
     """DataError for the first cell that is missing, or that training has not seen the like of."""
+    numbers = set(features)
     for name, column in read.items():
-        levels = [f[len(name) + 1 :] for f in features if f.startswith(f"{name}=")]
-        numeric = name in features
+        numeric = name in numbers
+        levels = [] if numeric else _levels(name, features)
         known = ("True", "False") if numeric else tuple(levels)
         strange = column.is_text & ~np.isin(column.text, np.array(known, object))
         strange |= column.missing | (~column.is_text if not numeric else False)
@@ -165,6 +176,10 @@ def _check(table: Table, read: dict[str, Column], features: Sequence[str]) -> No
             f"{table.path}: row {table.rows[at]}, column {quoted(name)}: must be {rule}, as in the"
             f" rows that the model was trained on, got {said}; correct it, or leave the row out"
         )
+
+
+def _levels(name: str, features: Sequence[str]) -> list[str]:
+    return [feature[len(name) + 1 :] for feature in features if feature.startswith(f"{name}=")]
 
 
 def _numbers(feature: str, column: Column) -> NDArray[np.float64]:
