@@ -102,6 +102,18 @@ def state_of(file: Path | os.DirEntry[str]) -> State | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+def stays_inside(folder: Path) -> Path:
+    """A run's folder; HostError where it, or one in it, is a link that leads out of the runs
+    folder: nothing is written where nobody looks for it.
+    """
+    inner = folder.iterdir() if folder.is_dir() else ()
+    for link in (path for path in (folder, *inner) if path.is_symlink()):
+        if not (there := link.resolve()).is_relative_to(folder.parent.resolve()):
+            where = f"{link}: must lie in {folder.parent}, is a link to {there}"
+            raise HostError(f"{where}; remove the link, or choose another --runs-dir")
+    return folder
+
+
 def _sync(descriptors: Sequence[int]) -> None:
     """Waits for the disk, for several files at a time: a disk flushes many as fast as one."""
     if len(descriptors) == 1:

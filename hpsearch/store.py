@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
+from hpsearch import atomic
 from hpsearch.atomic import State, remove_leftovers, state_of, write_atomically, write_together
 from hpsearch.checkpoint import Checkpoints
 from hpsearch.csvtables import curves_csv, trials_csv
@@ -66,7 +67,7 @@ class RunStore:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the run for one writer; the lock dies with its owner. HostError if it is taken."""
-        lock = FileLock(self.folder / ".lock", timeout=0)
+        lock = FileLock(atomic.stays_inside(self.folder) / ".lock", timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
@@ -75,8 +76,7 @@ class RunStore:
                 f"{self.folder}: another hpsearch writes this run; wait for it, or use --run NAME"
             ) from error
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise HostError(f"{self.folder}: {reason}; choose another --runs-dir") from error
+            raise HostError(f"{self.folder}: {error}; choose another --runs-dir") from error
         try:
             remove_leftovers(self.folder)
             yield
@@ -86,7 +86,7 @@ class RunStore:
 
     def _leave_nothing_empty(self) -> None:
         """A command that was refused before it wrote anything leaves no folder."""
-        if [path.name for path in self.folder.iterdir()] == [".lock"]:
+        if [p.name for p in self.folder.iterdir()] == [".lock"] and not self.folder.is_symlink():
             (self.folder / ".lock").unlink()
             self.folder.rmdir()
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hpsearch.config.find import find
+from hpsearch.config.find import find, is_run_name
 from hpsearch.config.load import load
 from hpsearch.config.schema import Config
 from hpsearch.errors import UsageError
@@ -73,11 +73,17 @@ def compare(a: str, b: str, *, runs_dir: Path) -> Comparison:
 
 def _run(name: str, runs_dir: Path) -> Facts:
     """What there is to say of a run: its config, where it ran, and what its stages say."""
-    store = open_run(runs_dir, name)
+    store = _opened(runs_dir, name)
     facts = json_values(flatten(_config(store, runs_dir).model_dump(mode="json")))
     facts |= {key: value for key, value in flatten(store.run_facts()).items() if key != "config"}
     facts.pop("name")
     return {**facts, **dict(_stages(store))}
+
+
+def _opened(runs_dir: Path, name: str) -> RunStore:
+    if not is_run_name(name):
+        raise UsageError(f"{name or '(nothing)'}: must be the name of a run; see hpsearch ls")
+    return open_run(runs_dir, name)
 
 
 def _config(store: RunStore, runs_dir: Path) -> Config:
@@ -109,7 +115,7 @@ def _trial(name: str, runs_dir: Path) -> Facts:
     """What there is to say of a trial: all that it was trained with, and what came of it."""
     run, _, trial = name.partition(":")
     stage, _, number = trial.partition("/")
-    store = open_run(runs_dir, run)
+    store = _opened(runs_dir, run)
     there = [*store.search_stages(), "final"]
     usable = stage in there and number.isascii() and number.isdecimal()
     result = store.result(stage, int(number)) if usable else None
