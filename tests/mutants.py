@@ -29,7 +29,7 @@ from hpsearch.errors import ConfigError
 
 RULE = re.compile(
     "must|may not|cannot indent|unknown|given twice|not YAML|not UTF-8|not read|read by|needs"
-    "|chosen|never holds|cannot be searched|go in a circle"
+    "|chosen|never holds|cannot be (searched|compared)|go in a circle"
 )
 REST = re.compile(  # the value that broke the rule, or what to do
     "got |not YAML: |allowed: |: (leave|write|use|save|set|keep|did you mean|it is|name) |->"

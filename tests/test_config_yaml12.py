@@ -58,6 +58,8 @@ REFUSED = {
     "a: 1\n b: 2": ("2:3", "mapping values are not allowed"),
     "x" * 2**20 + "y": ("1:1", "must have at most 1,048,576 bytes, got more"),
     b"a: 1\nb: \xff": ("2:4", "not UTF-8 (byte 0xff)"),
+    b"\xef\xbb\xbf{a: 1": ("1:6", "not YAML"),
+    b"\xef\xbb\xbfa: \xff": ("1:4", "not UTF-8 (byte 0xff)"),
     "a: 1".encode("utf-16"): ("1:1", "not UTF-8"),
 }
 

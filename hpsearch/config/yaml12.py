@@ -5,6 +5,7 @@ YAML 1.2, so `no`, `12:30` and `2024-01-01` are text, `1e-4` is a number and `01
 Tags, anchors, aliases, keys that are not text and keys given twice are errors.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
@@ -230,6 +231,7 @@ def _checked(text: str | bytes, name: str) -> str:
 
 
 def _decoded(data: bytes, name: str) -> str:
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

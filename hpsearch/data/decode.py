@@ -1,6 +1,7 @@
 """Image files decoded into one array of bytes."""
 
 import io
+import math
 import os
 import struct
 import warnings
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.data.dataset import Progress
-from hpsearch.data.files import fits_memory, quoted
+from hpsearch.data.files import BOMB, fits_memory, no_bomb, quoted
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
@@ -82,8 +83,10 @@ def _quietly() -> "warnings.catch_warnings[None]":
 def _decode(
     paths: Sequence[Path], shape: tuple[int, int, int], progress: Progress | None
 ) -> NDArray[np.uint8]:
-    total = len(paths)
-    fits_memory(f"{paths[0].parent}: {total} images of {shape}", total * int(np.prod(shape)))
+    total, nbytes = len(paths), len(paths) * math.prod(shape)
+    if nbytes > BOMB:
+        no_bomb(paths[0].parent, sum(path.stat().st_size for path in paths), nbytes)
+    fits_memory(f"{paths[0].parent}: {total} images of {shape}", nbytes)
     out = np.empty((total, *shape), np.uint8)
 
     def piece(start: int) -> int:

@@ -19,6 +19,7 @@ KEYS = {
     "validation": ("_validation", "_val"),
     "test": ("_test",),
 }
+FEATURE = 200  # bytes that go with each: its name, and what is known of it
 Pair = tuple[NDArray[Any], NDArray[Any]]  # x (N, ...) and y (N,) as stored
 
 
@@ -46,6 +47,7 @@ def combine(pairs: dict[str, Pair], places: dict[str, Path]) -> Loaded:
     for name, (x, y) in pairs.items():
         _check_pair(x, y, f"{places[name]}: {name}")
     shape = pairs["train"][0].shape[1:]
+    fits_memory(f"{places['train']}: {math.prod(shape):,} features", FEATURE * math.prod(shape))
     xs = {name: stored(x, str(places[name])) for name, (x, _) in pairs.items()}
     for name, (x, _) in pairs.items():
         _check_alike(name, places[name], x.shape[1:] == shape, xs[name].dtype == xs["train"].dtype)
