@@ -7,6 +7,9 @@ from pathlib import Path
 
 import mutants
 import pytest
+from typer.testing import CliRunner
+
+from hpsearch.cli import app
 
 
 def test_2000_mutants_are_read_or_refused_with_place_rule_and_value(tmp_path):
@@ -101,3 +104,20 @@ def test_bombs_are_refused_before_they_cost_anything(tmp_path):
     for name, said, seconds in lines:
         assert 0 < int(said) < 1000, name
         assert float(seconds) < 1, name
+
+
+def test_what_is_accepted_does_not_break_later(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = (f"{n * 0.1},{n % 7},{'uv'[n % 2]}\n" for n in range(60))
+    (tmp_path / "table.csv").write_text("a,b,y\n" + "".join(rows))
+    codes, number = Counter(), 0
+    while codes["search", 0] < 4:
+        number += 1
+        if mutants.tried(mutants.mutant(number).content, tmp_path / "x.yaml").kind != "accepted":
+            continue
+        for words in (["data"], ["search", "--dry-run", "--stage", "coarse"]):
+            few = ["--set", "search.coarse={trials: 3, epochs: 1}", "--jobs", "1"]
+            result = CliRunner().invoke(app, [*words, "x.yaml", "--force", *few])
+            assert result.exit_code in (0, 1, 2), (number, result.output)
+            codes[words[0], result.exit_code] += 1
+    assert codes["data", 0] >= 4
