@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from hpsearch.atomic import write_together
+from hpsearch.data.arrays import BROKEN
 from hpsearch.errors import HostError
 from hpsearch.trial import Curves, TrialResult
 
@@ -34,9 +34,10 @@ def read(path: Path) -> TrialResult:
         result = TrialResult.from_text(str(arrays.pop(RECORD)))
         names = [name for name in arrays if name.startswith(CURVE)]
         curves = Curves(**{name.removeprefix(CURVE): arrays.pop(name) for name in names})
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except BROKEN as error:
         again = "delete it, and run the stage again: its trial begins anew"
-        raise HostError(f"{path}: damaged ({error}); {again}") from error
+        said = "no npz archive of numbers" if "pickle" in str(error) else error
+        raise HostError(f"{path}: damaged ({said}); {again}") from error
     return replace(result, curves=curves, state=arrays)
 
 

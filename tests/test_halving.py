@@ -355,6 +355,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(HostError, match=f"{path.name}: damaged .*delete it"):
         runner(tmp_path, *HALVED).search("coarse")
+    path.write_bytes(b"no archive at all")
+    with pytest.raises(HostError, match=f"{path.name}: damaged .no npz archive of numbers"):
+        runner(tmp_path, *HALVED).search("coarse")
 
 
 def test_a_change_that_would_change_who_goes_on_is_refused(tmp_path):

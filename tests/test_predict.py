@@ -91,7 +91,7 @@ def test_columns_are_found_by_name_and_a_level_that_is_absent_is_no_error(folder
         ("size,shape,colour,wild\n1,2,7,True\n", 'row 2, column "colour": must be one of'),
         ("size,shape,colour,wild\n1,,red,True\n", "got a missing value"),
         ("size,shape,colour,wild\n1,2,red,True\nbig,2,red,True\n", 'row 3, column "size"'),
-        ("size,shape,colour,wild\n1,inf,red,True\n", "must be a finite number"),
+        ("size,shape,colour,wild\n1,inf,red,True\n", 'column "shape": must be a finite number'),
     ],
 )
 def test_what_does_not_fit_is_said(folder, tmp_path, text, said):
@@ -112,6 +112,10 @@ def test_what_is_no_model_or_no_data_is_said(folder, tmp_path):
         (str(broken), table, "must be a model that hpsearch saved"),
         (str(table), table, "readable .npz"),
         ("flowers", tmp_path / "gone.csv", "must exist; name a file of rows"),
+        ("flowers", "", "DATA (nothing): must exist"),
+        ("flowers", "x" * 5000, "must exist; name a file of rows"),
+        ("../runs/flowers", table, "must be an .npz file or a run"),
+        ("", table, "must be an .npz file or a run"),
         ("flowers", broken, "must hold x"),
     ):
         found = shell(folder, model, str(data))
