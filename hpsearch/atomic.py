@@ -30,7 +30,7 @@ def write_together(contents: Mapping[Path, bytes | Iterable[bytes]]) -> None:
     folders = {path.parent for path in contents}
     try:
         for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         with ExitStack() as opened:
             files = [opened.enter_context(_written(beside[p], contents[p])) for p in contents]
             _sync([file.fileno() for file in files])
@@ -62,6 +62,16 @@ def write_passing(path: Path, content: bytes) -> None:
         return
     with suppress(OSError):
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """The folder, with those above it that are missing; a power loss leaves all of them too."""
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
 
 
 def _beside(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """Paused trials as files: their records, exact curves, and all that they need to go on."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from hpsearch import records
 from hpsearch.atomic import write_together
-from hpsearch.data.arrays import BROKEN
 from hpsearch.errors import HostError
 from hpsearch.trial import Curves, TrialResult
 
 RECORD, CURVE = "record", "curve "
+AGAIN = "delete it, and run the stage again: its trial begins anew"
 
 
 def packed(result: TrialResult) -> bytes:
@@ -21,23 +21,20 @@ def packed(result: TrialResult) -> bytes:
     assert result.state is not None
     curves = {f"{CURVE}{name}": np.array(curve) for name, curve in vars(result.curves).items()}
     arrays: dict[str, Any] = {RECORD: np.array(result.to_text()), **curves, **result.state}
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
+    return records.packed(arrays)
 
 
 def read(path: Path) -> TrialResult:
     """The paused trial, its losses with six digits; HostError where the file is damaged."""
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays: dict[str, Any] = records.arrays_of(path)
         result = TrialResult.from_text(str(arrays.pop(RECORD)))
         names = [name for name in arrays if name.startswith(CURVE)]
         curves = Curves(**{name.removeprefix(CURVE): arrays.pop(name) for name in names})
-    except BROKEN as error:
-        again = "delete it, and run the stage again: its trial begins anew"
-        said = "no npz archive of numbers" if "pickle" in str(error) else error
-        raise HostError(f"{path}: damaged ({said}); {again}") from error
+    except HostError as error:
+        raise HostError(f"{error}; {AGAIN}") from error
+    except records.UNREADABLE as error:
+        raise HostError(f"{path}: damaged ({error!r}); {AGAIN}") from error
     return replace(result, curves=curves, state=arrays)
 
 

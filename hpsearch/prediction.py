@@ -17,6 +17,7 @@ from hpsearch.nn.mlp import Tape, forward
 from hpsearch.nn.net import Net
 from hpsearch.nn.params import Params
 from hpsearch.nn.products import Batch, batch
+from hpsearch.seal import check_archive
 
 CHUNK = 1000  # rows at a time
 SHAPE = (0, 0, 0)  # of what is no image
@@ -91,6 +92,7 @@ class Predictor:
         """The inverse of `arrays`, also of a single net's file; DataError where it is none."""
         arrays = {name: stored.read() for name, stored in archive(path).items()}
         try:
+            check_archive(path.read_bytes())
             return cls._of(arrays)
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise DataError(

@@ -1,31 +1,45 @@
 """A run's folder: every file name, and the only code that writes below `runs/`."""
 
-import io
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from hpsearch import atomic
-from hpsearch.atomic import State, remove_leftovers, state_of, write_atomically, write_together
+from hpsearch.atomic import (
+    State,
+    make_folder,
+    remove_leftovers,
+    state_of,
+    stays_inside,
+    write_atomically,
+    write_together,
+)
 from hpsearch.checkpoint import Checkpoints
 from hpsearch.csvtables import curves_csv, trials_csv
-from hpsearch.errors import DataError, HostError, UsageError
+from hpsearch.errors import HostError, UsageError
+from hpsearch.records import (
+    T,
+    arrays_of,
+    bytes_of,
+    mapping,
+    packed,
+    parsed,
+    text_of,
+    trial_in,
+    weights_trial,
+)
+from hpsearch.seal import sealed
 from hpsearch.strictjson import dumps
 from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import CHECKING, CheckDocument, Document, FinalDocument, SearchDocument
 
 FORMAT = 1
-T = TypeVar("T")
 Seen = dict[str, tuple[State | None, TrialResult]]  # by a trial's file's name
-_LIGHT = partial(TrialResult.from_text, losses=False)
 
 
 class RunStore:
@@ -40,6 +54,8 @@ class RunStore:
         self.name = name
         self._seen: dict[str, Seen] = {}  # by stage
         self._best: dict[str, tuple[State | None, int | None]] = {}  # by stage
+        self._run = self.folder / "run.json"
+        self._format_known = False
 
     @property
     def report(self) -> Path:
@@ -67,9 +83,10 @@ class RunStore:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the run for one writer; the lock dies with its owner. HostError if it is taken."""
-        lock = FileLock(atomic.stays_inside(self.folder) / ".lock", timeout=0)
+        self.require_format()
+        lock = FileLock(stays_inside(self.folder) / ".lock", timeout=0)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             lock.acquire()
         except Timeout as error:
             raise HostError(
@@ -91,25 +108,41 @@ class RunStore:
             self.folder.rmdir()
 
     def config_text(self) -> str:
-        return self._text(self.config) or ""
+        content = bytes_of(self.config) or b""
+        return content.decode(errors="replace")
 
     def write_config(self, text: str) -> None:
         if self.config_text() != text:
             write_atomically(self.config, text.encode())
 
     def write_run(self, facts: Mapping[str, Any]) -> None:
-        path, text = self.folder / "run.json", dumps({"format": FORMAT, **facts})
-        if self._text(path) != text:
-            write_atomically(path, text.encode())
+        content = sealed(dumps({"format": FORMAT, **facts}))
+        if bytes_of(self._run) != content:
+            write_atomically(self._run, content)
 
     def run_facts(self) -> dict[str, Any]:
         """`run.json`, empty where there is none."""
-        text = self._text(self.folder / "run.json")
-        return self._read(self.folder / "run.json", text, dict) if text else {}
+        text = text_of(self._run)
+        return {} if text is None else parsed(self._run, text, mapping)
+
+    def require_format(self) -> None:
+        """HostError where a newer hpsearch made the run: what it means nobody here knows."""
+        if self._format_known:
+            return
+        try:
+            found = self.run_facts().get("format", FORMAT)
+        except HostError:  # damage: for those to tell who need what stands there
+            return
+        if found != FORMAT:
+            raise HostError(
+                f"{self._run}: the run has format {found}, this hpsearch reads {FORMAT}; use the"
+                " hpsearch that wrote it, or a newer one"
+            )
+        self._format_known = True
 
     def write_document(self, document: Document) -> None:
         path = self.document_path(document.stage)
-        write_atomically(path, dumps(document.to_json()).encode())
+        write_atomically(path, sealed(dumps(document.to_json())))
 
     def check_document(self, stage: str) -> CheckDocument | None:
         return self._document(stage, CheckDocument.from_json)
@@ -123,7 +156,7 @@ class RunStore:
     def _document(self, stage: str, build: Callable[[Any], T]) -> T | None:
         path = self.document_path(stage)
         text = self._text(path)
-        return None if text is None else self._read(path, text, build)
+        return None if text is None else parsed(path, text, build)
 
     def search_stages(self) -> list[str]:
         """The search stages begun, in the order of the recipe."""
@@ -151,7 +184,7 @@ class RunStore:
         if not finished:
             return
         paths = {self.trial_path(result.stage, result.id): result for result in finished}
-        write_together({path: result.to_text().encode() for path, result in paths.items()})
+        write_together({path: sealed(result.to_text()) for path, result in paths.items()})
         for path, result in paths.items():
             self._seen.setdefault(result.stage, {})[path.name] = state_of(path), result.light
         self.checkpoints(finished[0].stage).remove(*(result.id for result in finished))
@@ -183,7 +216,7 @@ class RunStore:
                 path = Path(file.path)
                 if (text := self._text(path)) is None:
                     continue
-                seen = state, self._built(path, text, _LIGHT)
+                seen = state, trial_in(path, text, losses=False)
             found[file.name] = seen
         self._seen[stage] = found
         return [result for _, result in found.values()]
@@ -192,7 +225,7 @@ class RunStore:
         """A finished trial with its losses."""
         path = self.trial_path(stage, trial)
         text = self._text(path)
-        return None if text is None else self._built(path, text, TrialResult.from_text)
+        return None if text is None else trial_in(path, text)
 
     def _trials(self, stage: str) -> Iterator[os.DirEntry[str]]:
         """The trials' files, in no order."""
@@ -209,18 +242,15 @@ class RunStore:
 
     def write_weights(self, name: str, trial: int, arrays: Mapping[str, Any]) -> Path:
         """The weights of one trial, with what is needed to use them, as `name`.npz."""
-        buffer, path = io.BytesIO(), self.folder / f"{name}.npz"
-        np.savez(buffer, **{"trial": np.array(trial), **arrays})
-        write_atomically(path, buffer.getvalue())
+        path = self.folder / f"{name}.npz"
+        write_atomically(path, packed({"trial": np.array(trial), **arrays}))
         return path
 
     def arrays(self, name: str) -> dict[str, Any] | None:
         """What `write_weights` wrote as `name`.npz; None where there is none that can be read."""
-        from hpsearch.data.arrays import archive
-
         try:
-            return {n: a.read() for n, a in archive(self.folder / f"{name}.npz").items()}
-        except DataError:
+            return dict(arrays_of(self.folder / f"{name}.npz"))
+        except HostError:
             return None
 
     def best_trial(self, stage: str) -> int | None:
@@ -228,7 +258,7 @@ class RunStore:
         path = self.folder / stage / "best.npz"
         state, seen = state_of(path), self._best.get(stage)
         if not seen or seen[0] != state:
-            seen = self._best[stage] = state, _trial_of(path)
+            seen = self._best[stage] = state, weights_trial(path)
         return seen[1]
 
     def write_next(self, stage: str, text: str) -> Path:
@@ -246,42 +276,9 @@ class RunStore:
         write_atomically(self.report, html.encode())
 
     def _text(self, path: Path) -> str | None:
-        """The file's text; None where there is none."""
-        try:
-            return path.read_text("utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except UnicodeDecodeError as error:
-            raise HostError(f"{path}: damaged (not UTF-8); {_remedy(path)}") from error
-        except OSError as error:
-            raise HostError(f"{path}: cannot be read: {error.strerror}") from error
-
-    def _read(self, path: Path, text: str, build: Callable[[Any], T]) -> T:
-        """What `build` makes of the file's JSON."""
-        return self._built(path, text, lambda text: build(json.loads(text)))
-
-    def _built(self, path: Path, text: str, build: Callable[[str], T]) -> T:
-        """What `build` makes of the file's text; HostError where it can make nothing of it."""
-        try:
-            return build(text)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            said = error if isinstance(error, json.JSONDecodeError) else repr(error)
-            raise HostError(f"{path}: damaged ({said}); {_remedy(path)}") from error
-
-
-def _trial_of(path: Path) -> int | None:
-    """The trial whose weights the file holds."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return int(file["trial"])
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _remedy(path: Path) -> str:
-    if path.name == "stage.json":
-        return "put a copy of it back, or delete the stage's folder"
-    return "delete it, and run the stage again"
+        """A record's text; None where there is none."""
+        self.require_format()
+        return text_of(path)
 
 
 def runs(root: Path) -> list[RunStore]:

@@ -155,7 +155,8 @@ def test_a_second_call_reads_nothing_and_another_choice_is_refused_unless_forced
     path = root / "digits/final.json"
     stored = path.read_bytes()
     again = finisher(root)
-    assert again.final().to_json() == first.to_json() == json.loads(stored)
+    assert again.final().to_json() == first.to_json()
+    assert json.loads(stored).items() >= first.to_json().items()
     assert again.view.begun == [] and not again.refused
     other = finisher(root, "final={top: 2, seeds: 2}")
     assert other.final().to_json() == first.to_json() and other.refused

@@ -18,12 +18,12 @@ PACKAGE = ROOT / "hpsearch"
 # Lower floors first; modules on one floor do not know each other.
 FLOORS = (
     ("inert",),
-    ("errors", "blas", "strictjson"),
+    ("errors", "blas", "strictjson", "seal"),
     ("atomic",),
     ("serving",),
     ("nn", "data", "search", "executors", "workers"),
     ("spec", "trial", "verdict", "config", "environment"),
-    ("cohort", "lockstep", "reading", "prediction"),
+    ("cohort", "lockstep", "reading", "prediction", "records"),
     ("recorder", "csvtables", "curves", "checkpoint", "live"),
     ("stages", "training", "store"),
     ("settings", "portable", "report", "progress", "dispatch", "pausing"),

@@ -71,7 +71,8 @@ def contents(folder: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*.json")):
         record = json.loads(path.read_text())
-        record.pop("train_seconds", None)
+        if record.pop("train_seconds", None) is not None:
+            del record["checksum"]
         found[str(path.relative_to(folder))] = record
     for path in sorted(folder.rglob("*.csv")):
         rows = [line.rsplit(",", 1)[0] for line in path.read_text().splitlines()]
