@@ -79,13 +79,17 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{owner}")
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Deletes what a process that was killed while it wrote has left below `folder`; only for
-    who alone may write there.
+def leftovers(folder: Path) -> list[Path]:
+    """What a process that was killed while it wrote has left below `folder`, or what one that
+    writes is at.
     """
-    for path in folder.rglob(".*"):
-        if LEFTOVER.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+    return [path for path in folder.rglob(".*") if LEFTOVER.fullmatch(path.name)]
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Deletes them; only for who alone may write there."""
+    for path in leftovers(folder):
+        path.unlink(missing_ok=True)
 
 
 def _written(path: Path, content: bytes | Iterable[bytes]) -> BinaryIO:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from hpsearch import __version__
-from hpsearch.commands import afterwards, checking, exporting, looking, searching
+from hpsearch.commands import afterwards, checking, examining, exporting, looking, searching
 from hpsearch.commands.options import guarded, open_standard_files
 from hpsearch.inert import inert
 
@@ -92,6 +92,7 @@ app.command("ls")(looking.ls)
 app.command("diff")(afterwards.diff)
 app.command("replay")(afterwards.replay)
 app.command("export")(exporting.export)
+app.command("doctor")(examining.doctor)
 app.command("schema")(looking.schema)
 
 

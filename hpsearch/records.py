@@ -38,7 +38,7 @@ def text_of(path: Path) -> str | None:
     """
     content = bytes_of(path)
     try:
-        return None if content is None else seal.opened(content).decode()
+        return None if content is None else seal.opened(content, str(path)).decode()
     except seal.Changed as error:
         raise HostError(f"{path}: damaged ({error}); {remedy(path)}; {BY_HAND}") from error
     except UnicodeDecodeError as error:

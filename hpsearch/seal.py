@@ -15,7 +15,10 @@ DIGITS = 8
 LAST = 64  # bytes at the end of a file that a seal may be in
 MOVED = re.compile(rb'"checksum"\s*:\s*"crc32:')  # by who wrote the JSON again
 TRACE = re.compile(rb'"checksum"|crc32:')  # which no other record ends in
-ARCHIVES_TRACE = re.compile(rb"checksum|crc32")
+ENDS = slice(-22, -18), b"PK\5\6"  # an archive without a comment
+NAMED = 3
+
+unvouched: list[str] = []  # of the records opened since it was last cleared, the first without one
 
 
 class Changed(ValueError):
@@ -30,18 +33,23 @@ def sealed(text: str) -> bytes:
     return _closed(text.rstrip().removesuffix("}").rstrip().encode())
 
 
-def opened(content: bytes) -> bytes:
-    """The JSON without its checksum. Changed where that does not hold."""
+def opened(content: bytes, name: str = "") -> bytes:
+    """The JSON without its checksum, Changed where that does not hold. The `name` of what has
+    none is remembered among the `unvouched`.
+    """
     body, mark, _ = content.rpartition(KEY)
     if mark and content == _closed(body):
         return body + b"\n}\n"
     if TRACE.search(content[-LAST:]) or MOVED.search(content):
         raise Changed
+    if len(unvouched) < NAMED:
+        unvouched.append(name)
     return content
 
 
-def _closed(body: bytes) -> bytes:
-    return body + KEY + _digits(body) + b'"\n}\n'
+def is_sealed(content: bytes) -> bool:
+    """Whether a JSON file has a checksum, be it right or wrong."""
+    return KEY in content
 
 
 def sealed_archive(content: bytes) -> bytes:
@@ -52,12 +60,17 @@ def sealed_archive(content: bytes) -> bytes:
 
 
 def check_archive(content: bytes) -> None:
-    """Raises Changed where the archive's checksum does not hold."""
+    """Raises Changed where the archive's checksum does not hold, or its end is no archive's."""
     body, digits = content[:-DIGITS], content[-DIGITS:]
     if body.endswith(COMMENT) and digits == _digits(body):
         return
-    if ARCHIVES_TRACE.search(content[-LAST:]):
+    place, mark = ENDS
+    if content[place] != mark or content[-2:] != bytes(2):
         raise Changed
+
+
+def _closed(body: bytes) -> bytes:
+    return body + KEY + _digits(body) + b'"\n}\n'
 
 
 def _digits(body: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from hpsearch import records
 from hpsearch.atomic import (
     State,
     make_folder,
@@ -22,17 +23,6 @@ from hpsearch.atomic import (
 from hpsearch.checkpoint import Checkpoints
 from hpsearch.csvtables import curves_csv, trials_csv
 from hpsearch.errors import HostError, UsageError
-from hpsearch.records import (
-    T,
-    arrays_of,
-    bytes_of,
-    mapping,
-    packed,
-    parsed,
-    text_of,
-    trial_in,
-    weights_trial,
-)
 from hpsearch.seal import sealed
 from hpsearch.strictjson import dumps
 from hpsearch.trial import Status, TrialResult
@@ -108,7 +98,7 @@ class RunStore:
             self.folder.rmdir()
 
     def config_text(self) -> str:
-        content = bytes_of(self.config) or b""
+        content = records.bytes_of(self.config) or b""
         return content.decode(errors="replace")
 
     def write_config(self, text: str) -> None:
@@ -117,13 +107,13 @@ class RunStore:
 
     def write_run(self, facts: Mapping[str, Any]) -> None:
         content = sealed(dumps({"format": FORMAT, **facts}))
-        if bytes_of(self._run) != content:
+        if records.bytes_of(self._run) != content:
             write_atomically(self._run, content)
 
     def run_facts(self) -> dict[str, Any]:
         """`run.json`, empty where there is none."""
-        text = text_of(self._run)
-        return {} if text is None else parsed(self._run, text, mapping)
+        text = records.text_of(self._run)
+        return {} if text is None else records.parsed(self._run, text, records.mapping)
 
     def require_format(self) -> None:
         """HostError where a newer hpsearch made the run: what it means nobody here knows."""
@@ -153,10 +143,10 @@ class RunStore:
     def final_document(self) -> FinalDocument | None:
         return self._document("final", FinalDocument.from_json)
 
-    def _document(self, stage: str, build: Callable[[Any], T]) -> T | None:
+    def _document(self, stage: str, build: Callable[[Any], records.T]) -> records.T | None:
         path = self.document_path(stage)
         text = self._text(path)
-        return None if text is None else parsed(path, text, build)
+        return None if text is None else records.parsed(path, text, build)
 
     def search_stages(self) -> list[str]:
         """The search stages begun, in the order of the recipe."""
@@ -216,7 +206,7 @@ class RunStore:
                 path = Path(file.path)
                 if (text := self._text(path)) is None:
                     continue
-                seen = state, trial_in(path, text, losses=False)
+                seen = state, records.trial_in(path, text, losses=False)
             found[file.name] = seen
         self._seen[stage] = found
         return [result for _, result in found.values()]
@@ -225,7 +215,7 @@ class RunStore:
         """A finished trial with its losses."""
         path = self.trial_path(stage, trial)
         text = self._text(path)
-        return None if text is None else trial_in(path, text)
+        return None if text is None else records.trial_in(path, text)
 
     def _trials(self, stage: str) -> Iterator[os.DirEntry[str]]:
         """The trials' files, in no order."""
@@ -240,16 +230,20 @@ class RunStore:
         except OSError as error:
             raise HostError(f"{folder}: cannot be read: {error.strerror}") from error
 
+    def trial_files(self, stage: str) -> list[Path]:
+        """The files of a stage's trials, damaged ones too."""
+        return sorted(Path(file.path) for file in self._trials(stage))
+
     def write_weights(self, name: str, trial: int, arrays: Mapping[str, Any]) -> Path:
         """The weights of one trial, with what is needed to use them, as `name`.npz."""
         path = self.folder / f"{name}.npz"
-        write_atomically(path, packed({"trial": np.array(trial), **arrays}))
+        write_atomically(path, records.packed({"trial": np.array(trial), **arrays}))
         return path
 
     def arrays(self, name: str) -> dict[str, Any] | None:
         """What `write_weights` wrote as `name`.npz; None where there is none that can be read."""
         try:
-            return dict(arrays_of(self.folder / f"{name}.npz"))
+            return dict(records.arrays_of(self.folder / f"{name}.npz"))
         except HostError:
             return None
 
@@ -258,7 +252,7 @@ class RunStore:
         path = self.folder / stage / "best.npz"
         state, seen = state_of(path), self._best.get(stage)
         if not seen or seen[0] != state:
-            seen = self._best[stage] = state, weights_trial(path)
+            seen = self._best[stage] = state, records.weights_trial(path)
         return seen[1]
 
     def write_next(self, stage: str, text: str) -> Path:
@@ -278,7 +272,7 @@ class RunStore:
     def _text(self, path: Path) -> str | None:
         """A record's text; None where there is none."""
         self.require_format()
-        return text_of(path)
+        return records.text_of(path)
 
 
 def runs(root: Path) -> list[RunStore]:

@@ -28,7 +28,7 @@ FLOORS = (
     ("stages", "training", "store"),
     ("settings", "portable", "report", "progress", "dispatch", "pausing"),
     ("runner",),
-    ("finishing", "exports"),
+    ("finishing", "exports", "doctor"),
     ("commands",),
     ("cli",),
     ("__main__",),

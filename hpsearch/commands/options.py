@@ -16,10 +16,12 @@ import typer
 
 from hpsearch.blas import prepare, usable_cores
 from hpsearch.commands.completing import complete_runs
-from hpsearch.errors import HpsearchError
+from hpsearch.errors import HostError, HpsearchError
 from hpsearch.inert import inert
+from hpsearch.seal import unvouched
 
 BUG = 4
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError)
 
 
 ConfigArgument = Annotated[
@@ -107,6 +109,7 @@ def open_standard_files() -> None:
 
 def guarded(work: Callable[[], None], *, debug: bool) -> None:
     """Turns what is raised into a message and an exit code; a traceback only for --debug."""
+    unvouched.clear()
     try:
         work()
     except (typer.Exit, typer.Abort):
@@ -127,7 +130,18 @@ def guarded(work: Callable[[], None], *, debug: bool) -> None:
     except Exception as error:
         if debug:
             _print_trace()
+        if unvouched and isinstance(error, UNREADABLE):
+            fail(_senseless(error), HostError.exit_code)
         fail(f"a bug in hpsearch: {error!r}; the traceback is in {_crash_log()}", BUG)
+
+
+def _senseless(error: Exception) -> str:
+    """What is said of records that may say anything, since nothing vouches for them."""
+    return (
+        f"{', '.join(unvouched)}: what stands in one of the records without a checksum cannot be"
+        f" ({error!r}; the traceback is in {_crash_log()}); put back what was changed, or delete"
+        " it and run the stage again"
+    )
 
 
 def fail(message: str, code: int) -> None:

@@ -1,0 +1,269 @@
+"""A run's folder: which records are as they were written, and what is derived from them."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from hpsearch import records
+from hpsearch.atomic import leftovers
+from hpsearch.checkpoint import read as read_checkpoint
+from hpsearch.config.find import Found
+from hpsearch.config.load import load
+from hpsearch.csvtables import curves_csv, trials_csv
+from hpsearch.errors import ConfigError, DataError, HostError
+from hpsearch.prediction import Predictor
+from hpsearch.seal import is_sealed
+from hpsearch.store import RunStore
+from hpsearch.trial import TrialResult
+from hpsearch.verdict import CHECKING, Check, FinalDocument, SearchDocument, Verdict
+
+TABLES = {"trials.csv": trials_csv, "curves.csv": curves_csv}
+Page = Callable[[RunStore], str]
+
+
+@dataclass
+class Examination:
+    """One look at a run, by who may `repair` what is derived or not."""
+
+    store: RunStore
+    page: Page
+    repair: bool = False
+    trials: dict[str, list[TrialResult]] = field(default_factory=dict)  # by stage, where all good
+    damaged: bool = False
+
+    def checks(self) -> Iterator[Check]:
+        yield from self._unsealed()
+        yield from self._config()
+        yield from self._documents()
+        for stage in self._stages():
+            yield from self._trials(stage)
+        yield from self._checkpoints()
+        yield from self._weights()
+        for stage in self.trials:
+            yield from self._tables(stage)
+        yield from self._next_configs()
+        yield from self._page()
+
+    def _stages(self) -> list[str]:
+        """Every folder that holds trials or a search stage's document."""
+        folder = self.store.folder
+        found = {path.parent.name for name in ("stage.json", "trials") for path in
+                 folder.glob(f"*/{name}")}  # fmt: skip
+        return sorted(found)
+
+    def _unsealed(self) -> Iterator[Check]:
+        """Records of which only the form can be checked."""
+        paths = [p for p in self.store.folder.rglob("*.json") if not p.name.startswith(".")]
+        bare = [p for p in paths if not is_sealed(p.read_bytes())]
+        if bare:
+            said = f"{len(bare)} of {len(paths)} records have none: from before there were any,"
+            said = f"{said} or it was taken out"
+            yield Check("checksums", Verdict.PASS, len(bare), 0, said)
+
+    def _config(self) -> Iterator[Check]:
+        """The config against the digest in `run.json`."""
+        store, path = self.store, self.store.config
+        try:
+            facts = store.run_facts()
+            content = records.bytes_of(path)
+            if content is None:
+                yield self._bad("config", f"{path}: is gone", "run a stage with its config again")
+                return
+            load(Found(path, store.name, Path.cwd(), str(path)))
+        except (ConfigError, HostError) as error:
+            yield self._error("config", error, "put a copy of it back")
+            return
+        if facts and facts.get("config") != hashlib.sha256(content).hexdigest():
+            fix = "set it back where that was not meant; the next stage says if trials contradict"
+            said = f"{path}: changed since it was saved"
+            yield Check("config", Verdict.WARN, None, None, said, fix)
+        else:
+            yield Check("config", Verdict.PASS, None, None, "config.yaml, run.json: as written")
+
+    def _documents(self) -> Iterator[Check]:
+        store, good = self.store, []
+        readers: dict[str, Callable[[], object]] = {
+            **{stage: partial(store.check_document, stage) for stage in CHECKING},
+            **{stage: partial(store.search_document, stage) for stage in store.search_stages()},
+            "final": store.final_document,
+        }
+        for stage, reader in readers.items():
+            try:
+                good += [stage] if reader() else []
+            except HostError as error:
+                yield self._error("documents", error)
+        said = f"{', '.join(good) or 'none'}: as written"
+        yield Check("documents", Verdict.PASS, len(good), None, said)
+
+    def _trials(self, stage: str) -> Iterator[Check]:
+        """Every trial's record; fewer than the document counts are no damage."""
+        found, bad = [], 0
+        for path in self.store.trial_files(stage):
+            try:
+                if (text := records.text_of(path)) is not None:
+                    found.append(records.trial_in(path, text))
+            except HostError as error:
+                bad += 1
+                yield self._error("trials", error)
+        if not bad:
+            self.trials[stage] = sorted(found, key=lambda result: result.id)
+        said = f"{stage}: {len(found)} of {len(found) + bad} trials as written"
+        counted, again = self._counted(stage), f"hpsearch search {self.store.name}"
+        if stage != "final" and counted is None:
+            fix = "put a copy of it back, or delete the stage's folder"
+            yield self._bad("documents", f"{stage}/stage.json: cannot be read, or is gone", fix)
+        elif counted is not None and counted > len(found) + bad:
+            said = f"{said}; its document counts {counted}"
+            fix = f"{again} trains the missing ones"
+            yield Check("trials", Verdict.WARN, len(found), counted, said, fix)
+            return
+        yield Check("trials", Verdict.PASS, len(found), counted, said)
+
+    def _counted(self, stage: str) -> int | None:
+        """How many finished trials a stage's document counts; None where it cannot be read."""
+        document = self._document(stage)
+        if document is None:
+            return None
+        ended = document.completed + document.diverged + document.failed
+        return ended + (document.pruned if isinstance(document, SearchDocument) else 0)
+
+    def _document(self, stage: str) -> SearchDocument | FinalDocument | None:
+        try:
+            if stage == "final":
+                return self.store.final_document()
+            return self.store.search_document(stage)
+        except HostError:
+            return None
+
+    def _checkpoints(self) -> Iterator[Check]:
+        good = 0
+        for path in sorted(self.store.folder.glob("checkpoints/*/*.npz")):
+            try:
+                read_checkpoint(path)
+                good += 1
+            except HostError as error:
+                yield self._error("checkpoints", error)
+        yield Check("checkpoints", Verdict.PASS, good, None, f"{good} paused trials as written")
+
+    def _weights(self) -> Iterator[Check]:
+        """Every .npz file, and that a stage's is that of its best trial."""
+        good, folder = 0, self.store.folder
+        paths = [p for p in sorted(folder.rglob("*.npz")) if "checkpoints" not in p.parts]
+        for path in (p for p in paths if not p.name.startswith(".")):
+            try:
+                arrays = records.arrays_of(path)
+                if path.parent.name == "models":
+                    Predictor.read(path)
+                if path.name == "best.npz" and path.parent.name in self.trials:
+                    self._is_the_best(path, int(arrays["trial"]))
+                good += 1
+            except (HostError, DataError, *records.UNREADABLE) as error:
+                yield self._error("weights", error, self._again(path))
+        for stage in self._lacking():
+            path = folder / stage / "best.npz"
+            yield self._bad("weights", f"{path}: is gone", self._again(path))
+        yield Check("weights", Verdict.PASS, good, None, f"{good} files of weights as written")
+
+    def _lacking(self) -> list[str]:
+        """The stages that have a best trial and no weights."""
+        judged = [stage for stage in self.trials if stage != "final"]
+        best = [s for s in judged if (found := self._document(s)) and vars(found).get("best")]
+        return [s for s in best if not (self.store.folder / s / "best.npz").exists()]
+
+    def _is_the_best(self, path: Path, trial: int) -> None:
+        """HostError where the weights are those of another trial than the stage's best."""
+        document = self._document(path.parent.name)
+        best = document.best if isinstance(document, SearchDocument) else None
+        if best and best["trial"] != trial:
+            raise HostError(f"{path}: holds trial {trial}, the best is {best['trial']}")
+
+    def _again(self, path: Path) -> str:
+        """How a file of weights comes back."""
+        stage, store = path.parent.name, self.store
+        if stage not in store.search_stages():
+            ending = path.parent.name == "nets" or path.stem == "best"
+            words = "final" if ending else "train"
+            return f"delete it; hpsearch {words} {store.name} writes it again"
+        document = self._document(stage)
+        best = document.best if isinstance(document, SearchDocument) else None
+        trial = store.trial_path(stage, best["trial"]) if best else "its trial's file"
+        return f"delete it and {trial}, and run the stage again: its trial is trained anew"
+
+    def _tables(self, stage: str) -> Iterator[Check]:
+        """`trials.csv` and `curves.csv` against what the trials say."""
+        results, folder = self.trials[stage], self.store.folder / stage
+        if not results:
+            return
+        other = [
+            name for name, table in TABLES.items()
+            if records.bytes_of(folder / name) != "".join(table(results)).encode()
+        ]  # fmt: skip
+        if other and self.repair:
+            self.store.write_tables(stage, results)
+        yield self._derived("tables", stage, other)
+
+    def _derived(self, name: str, place: str, other: Iterable[str]) -> Check:
+        """What is said of files that could be made again."""
+        files = ", ".join(other)
+        if not files:
+            return Check(name, Verdict.PASS, None, None, f"{place}: what its records say")
+        if self.repair:
+            return Check(name, Verdict.PASS, files, None, f"{place}: {files}: written again")
+        fix = "hpsearch doctor again, when nobody writes the run"
+        return Check(name, Verdict.WARN, files, None, f"{place}: {files}: not as derived", fix)
+
+    def _next_configs(self) -> Iterator[Check]:
+        """They may have been edited, as they are meant to be: so they are only read."""
+        for path in sorted(self.store.folder.glob("*/next.yaml")):
+            try:
+                load(Found(path, self.store.name, Path.cwd(), str(path)))
+            except (ConfigError, HostError) as error:
+                fix = "mend it, or delete it: the next search command writes it again"
+                yield self._error("next-config", error, fix)
+
+    def _page(self) -> Iterator[Check]:
+        """The page, where there is one and all that it shows is good."""
+        if self.damaged or not self.store.report.exists():
+            return
+        page = self.page(self.store)
+        other = records.bytes_of(self.store.report) != page.encode()
+        if other and self.repair:
+            self.store.write_report(page)
+        yield self._derived("page", self.store.name, ["report.html"] if other else [])
+
+    def _error(self, name: str, error: Exception, fix: str = "") -> Check:
+        """What a reader said; its remedy stands behind the first semicolon."""
+        said, _, remedy = str(error).replace("\n", "; ").partition("; ")
+        return self._bad(name, said, fix or remedy)
+
+    def _bad(self, name: str, said: str, fix: str) -> Check:
+        self.damaged = True
+        return Check(name, Verdict.FAIL, None, None, said, fix)
+
+
+def examined(store: RunStore, page: Page) -> Iterator[Check]:
+    """Every check of a run's folder; derived files are written again unless somebody else writes
+    the run, or nobody can.
+    """
+    try:
+        store.require_format()
+    except HostError as error:
+        yield Check("format", Verdict.FAIL, None, None, *str(error).split("; ", 1))
+        return
+    left = leftovers(store.folder)
+    with ExitStack() as held:
+        try:
+            held.enter_context(store.writing())
+        except HostError as error:
+            said, _, fix = str(error).partition("; ")
+            yield Check("lock", Verdict.WARN, None, None, f"{said}; nothing is repaired", fix)
+            yield from Examination(store, page).checks()
+            return
+        yield Check("lock", Verdict.PASS, None, None, "nobody else writes the run")
+        if left:
+            said = f"{len(left)} left by a process that was killed as it wrote: removed"
+            yield Check("leftovers", Verdict.PASS, len(left), 0, said)
+        yield from Examination(store, page, repair=True).checks()
