@@ -24,7 +24,7 @@ from hpsearch.strictjson import dumps
 
 GOLDEN = Path(__file__).parent / "golden" / "runs"
 OLD, NEW = "format-1", "format-1-checksums"
-COUNT = 200
+COUNT, MANY = 200, 10_000
 FILES = {  # a file of each kind, and what reads it
     "run.json": RunStore.run_facts,
     "data.json": lambda store: store.check_document("data"),
@@ -78,14 +78,21 @@ def test_every_changed_record_is_found_out(tmp_path, name):
     assert undetected(copied(tmp_path, NEW), name, COUNT) == []
 
 
-def test_every_changed_checkpoint_is_found_out(tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_every_one_of_many_changed_records_is_found_out(tmp_path, name):
+    assert undetected(copied(tmp_path, NEW), name, MANY, seed=1) == []
+
+
+@pytest.mark.parametrize("count", [COUNT, pytest.param(MANY, marks=pytest.mark.slow)])
+def test_every_changed_checkpoint_is_found_out(tmp_path, count):
     result = RunStore(GOLDEN, NEW).result("coarse", 0)
     path, state = tmp_path / "00000.npz", {"weights": np.arange(9.0), "place": np.array(3)}
     object.__setattr__(result, "state", state)
     content = packed(result)
     path.write_bytes(content)
     assert read_checkpoint(path).curves == result.curves
-    for changed in islice(mutations(content, 0), COUNT):
+    for changed in islice(mutations(content, 0), count):
         path.write_bytes(changed)
         with pytest.raises(HpsearchError, match=r"00000\.npz: damaged"):
             read_checkpoint(path)
@@ -116,7 +123,7 @@ def test_no_wrong_value_in_a_record_makes_a_command_crash(tmp_path, name):
     store = copied(tmp_path, OLD)
     path, rng = store.folder / name, random.Random(0)
     record = json.loads(path.read_text())
-    for words in COMMANDS * 4:
+    for words in COMMANDS * 3:
         path.write_text(json.dumps(_altered(record, rng)))
         found = shell(store, words)
         assert found.exit_code in (0, 1, 2, 3), f"{words}: {found.output}"

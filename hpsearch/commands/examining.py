@@ -20,7 +20,8 @@ def doctor(
 ) -> None:
     """Verify the machine and a run; repair what is derived."""
     from hpsearch.config.find import run_name
-    from hpsearch.doctor import examined, machine
+    from hpsearch.doctor.folder import examined
+    from hpsearch.doctor.machine import machine_checks
     from hpsearch.report.checking import check_view
     from hpsearch.report.page import page
     from hpsearch.store import RunStore, open_run
@@ -32,7 +33,7 @@ def doctor(
         raise UsageError(f"RUN {name}: must be a run's name; see hpsearch ls")
     if store and not store.folder.is_dir():
         open_run(options.runs_dir, store.name)
-    checks = tuple(machine(options.runs_dir))
+    checks = tuple(machine_checks(options.runs_dir))
     fit = all(check.verdict is not Verdict.FAIL for check in checks)
     checks += tuple(examined(store, page)) if store else ()
     document = CheckDocument(STAGE, checks)

@@ -112,9 +112,9 @@ class Examination:
             self.trials[stage] = sorted(found, key=lambda result: result.id)
         said = f"{stage}: {len(found)} of {len(found) + bad} trials as written"
         counted, again = self._counted(stage), f"hpsearch search {self.store.name}"
-        if stage != "final" and counted is None:
-            fix = "put a copy of it back, or delete the stage's folder"
-            yield self._bad("documents", f"{stage}/stage.json: cannot be read, or is gone", fix)
+        path = self.store.document_path(stage)
+        if stage != "final" and not path.exists():
+            yield self._bad("documents", f"{path}: is gone", records.remedy(path))
         elif counted is not None and counted > len(found) + bad:
             said = f"{said}; its document counts {counted}"
             fix = f"{again} trains the missing ones"

@@ -5,6 +5,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,7 @@ RECORDS, LARGE = 20, 4_000_000  # small files written, and bytes of the large on
 EXTRAS = {"optuna": ("optuna", "search.sampler: tpe"), "PIL": ("images", "folders of images")}
 
 
-def machine(runs_dir: Path) -> Iterator[Check]:
+def machine_checks(runs_dir: Path) -> Iterator[Check]:
     """What hpsearch needs of the machine, and how fast it writes where the runs are."""
     yield _versions()
     yield _library()
@@ -104,7 +105,8 @@ def _writes(folder: Path) -> Check:
         said, _, fix = str(error).partition("; ")
         return Check("disk-writes", Verdict.FAIL, None, None, said, f"{fix}: --runs-dir")
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
     said = f"{small * 1e3:.2f} ms for a record, {LARGE / large / 1e6:.0f} MB/s, in {folder}"
     fix = "keep the runs on a local disk: --runs-dir" if small > SLOWEST else ""
     return Check("disk-writes", _warn(not fix), small, SLOWEST, said, fix)
