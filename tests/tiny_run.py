@@ -40,7 +40,7 @@ def config_in(folder: Path) -> Path:
 def run(config: Path, runs: Path, *words: str) -> Result:
     """`hpsearch run`, or another command, here in this process."""
     given = words or ("run", str(config), "--json", "--quiet")
-    return CliRunner().invoke(app, [*given, "--runs-dir", str(runs), "--jobs", "1", "--force"])
+    return CliRunner().invoke(app, [*given, "--runs-dir", str(runs), "--jobs", "1"])
 
 
 COMMAND = get_command(app)
