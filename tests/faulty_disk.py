@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+PASSING = ".live.json"
 WHEN = ("before", "half-way", "after")
 Op = tuple[Any, ...]
 
@@ -65,11 +66,19 @@ class Disk:
         raise Killed
 
     def below(self, path: Any) -> Path | None:
-        """The path relative to the root; None where it does not lie below it."""
+        """The path relative to the root; None where it does not lie below it, or tells only who
+        watches, at times that a clock decides.
+        """
         if isinstance(path, int):
-            path = os.readlink(f"/proc/self/fd/{path}")
+            path = Path(f"/proc/self/fd/{path}").readlink()
         found = Path(os.fsdecode(path)).absolute()
-        return found.relative_to(self.root) if found.is_relative_to(self.root) else None
+        if not found.is_relative_to(self.root):
+            return None
+        if PASSING in found.name:
+            if self.dead:
+                raise Killed
+            return None
+        return found.relative_to(self.root)
 
     @contextmanager
     def between(self) -> Iterator["Disk"]:
@@ -101,9 +110,8 @@ class Disk:
             place = self.below(path) if "w" in mode else None
             if place is None:
                 return real(path, mode, *args, **kwargs)
-            return Written(
-                self, place, self.step(("create", place), lambda: real(path, mode, *args, **kwargs))
-            )
+            made = self.step(("create", place), lambda: real(path, mode, *args, **kwargs))
+            return Written(self, place, made)
 
         return call
 
