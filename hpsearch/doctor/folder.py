@@ -164,7 +164,8 @@ class Examination:
                 yield self._error("weights", error, self._again(path))
         for stage in self._lacking():
             path = folder / stage / "best.npz"
-            yield self._bad("weights", f"{path}: is gone", self._again(path))
+            fix = self._again(path).removeprefix("delete it and ")
+            yield self._bad("weights", f"{path}: is gone", f"delete {fix}")
         yield Check("weights", Verdict.PASS, good, None, f"{good} files of weights as written")
 
     def _lacking(self) -> list[str]:
