@@ -94,7 +94,7 @@ def test_rounds_that_widen_are_not_counted_but_bounded(context):
 
     assert due(NARROW)[0] == "refine-2"
     name, why = due(NARROW, NARROW)
-    assert name is None and "all 2 rounds that refine are done" in why and "gained" in why
+    assert name is None and "the 2 rounds that refine are done" in why and "gained" in why
     assert due(NARROW, WIDE)[0] == "refine-3", "the second one widened"
     assert due(NARROW, NARROW, following=WIDE)[0] == "refine-3", "the third one would"
     assert due(*(NARROW,) * 6, following=WIDE)[0] == "refine-7"

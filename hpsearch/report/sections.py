@@ -1,15 +1,17 @@
 """The parts of the page that are read: verdict, answers, stages, and how to do it again."""
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hpsearch.report.answers import Answer, answers, command, headline
+from hpsearch.report.advice import next_line
+from hpsearch.report.answers import Answer, answers, headline
 from hpsearch.report.markup import Html, scrolls, tag
 from hpsearch.report.progress import Gate, best_of, gates
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.stages import error_of, finished, says
-from hpsearch.report.text import SIGNS, accuracy, metric, number
+from hpsearch.report.text import SIGNS, accuracy, metric, number, settings
 from hpsearch.verdict import Check, CheckDocument, Edge, FinalDocument, SearchDocument, Verdict
 
 UNKNOWN = "·"
@@ -33,7 +35,7 @@ def verdict_of(material: Material) -> Html:
     """The run in one sentence, the next command, the five answers, and the main numbers."""
     said = headline(material)
     sentence = tag("p", mark(said.verdict), " ", said.text, class_="sentence")
-    following = tag("p", "Next: ", tag("code", command(material)), class_="next")
+    following = tag("p", "Next: ", _commanded(next_line(material)), class_="next")
     asked = [_answer(answer) for answer in answers(material)]
     return tag("section", sentence, following, _numbers(material),
                tag("dl", asked, class_="answers"), id="verdict", aria_label="verdict")  # fmt: skip
@@ -43,7 +45,13 @@ def _answer(answer: Answer) -> Html:
     sign = SIGNS[answer.verdict] if answer.verdict else UNKNOWN
     asked = tag("dt", tag("span", sign, class_=f"mark {answer.verdict or 'open'}",
                           aria_hidden="true"), " ", answer.question)  # fmt: skip
-    return tag("div", asked, tag("dd", answer.text))
+    return tag("div", asked, tag("dd", _commanded(answer.text)))
+
+
+def _commanded(said: str) -> list[Any]:
+    """A sentence whose commands, which stand at its end or end at a full stop, are code."""
+    parts = re.split(r"(hpsearch (?:\S+ ?)+?(?=\. |\.$|$))", said)
+    return [tag("code", part) if n % 2 else part for n, part in enumerate(parts)]
 
 
 def _numbers(material: Material) -> Html:
@@ -64,6 +72,10 @@ def _figures(material: Material) -> Iterator[tuple[str, str]]:
         around = f" ± {accuracy(error)}" if error is not None else ""
         where = f"best {name}{around}, trial {best['stage']}/{best['trial']}"
         yield metric(name, best["value"]), where
+    if final and final.winner is not None:
+        chosen = final.candidates[final.winner]
+        saved = f"chosen; saved: {final.chosen}; {settings(chosen['hparams'])}"
+        yield f"{chosen['stage']}/{chosen['trial']}", saved
     searches = material.searches
     if searches:
         lost = sum(d.diverged for d in searches)
@@ -103,13 +115,17 @@ def _inside(document: CheckDocument | SearchDocument | FinalDocument) -> Iterato
 def _checks(checks: Sequence[Check]) -> Html:
     columns = ("check", "", "value", "expected", "evidence", "fix")
     head = tag("tr", [tag("th", name, scope="col") for name in columns])
-    rows = [
-        tag("tr", tag("th", check.name, scope="row"), tag("td", mark(check.verdict)),
-            tag("td", number(check.value)), tag("td", number(check.expected)),
-            tag("td", check.message), tag("td", check.fix))
-        for check in checks
-    ]  # fmt: skip
-    return scrolls(tag("table", tag("thead", head), tag("tbody", rows)), "checks")
+    rows = [tag("tr", list(_check(check, columns))) for check in checks]
+    return scrolls(tag("table", tag("thead", head), tag("tbody", rows), class_="checks"), "checks")
+
+
+def _check(check: Check, columns: Sequence[str]) -> Iterator[Html]:
+    """Its cells; on a phone and on paper they stand below each other, with their names."""
+    yield tag("th", check.name, scope="row")
+    cells = (mark(check.verdict), number(check.value), number(check.expected), check.message,
+             check.fix)  # fmt: skip
+    for name, cell in zip(columns[1:], cells, strict=True):
+        yield tag("td", cell, data_name=name)
 
 
 def _searched(document: SearchDocument) -> Iterator[Html]:
@@ -120,7 +136,7 @@ def _searched(document: SearchDocument) -> Iterator[Html]:
         yield tag("p", document.message)
     if document.edges:
         yield tag("ul", [_edge(edge) for edge in document.edges])
-    if document.reasons:
+    if document.reasons and not document.decision.startswith("ends"):
         yield tag("p", "The next ranges, and why:")
         yield tag("ul", [tag("li", tag("b", name), f": {why}")
                          for name, why in document.reasons.items()])  # fmt: skip
@@ -137,7 +153,9 @@ def _edge(edge: Edge) -> Html:
 def again(material: Material) -> Html:
     """All that is needed to do it again: commands, versions, seed, the whole config."""
     name = shlex.quote(material.store.name)
-    best = best_of(material.documents)
+    best, final = best_of(material.documents), material.final
+    if final and final.winner is not None:
+        best = dict(final.candidates[final.winner])
     lines = [f"hpsearch run config.yaml --run {name}-again   # the config below, saved as that"]
     if best:
         trial = f"{best['stage']}/{best['trial']}"

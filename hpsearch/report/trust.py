@@ -3,18 +3,35 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hpsearch.report import doubts
 from hpsearch.report.progress import best_of
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.stages import error_of, finished
 from hpsearch.report.text import accuracy, metric
 from hpsearch.trial import ranking
+from hpsearch.verdict import FinalDocument, SearchDocument, Verdict
+
+
+def trusted(material: Material) -> Verdict:
+    """Fail where the number means nothing, warn where it is not final or odd."""
+    if doubts.worthless(material) or doubts.failed(material):
+        return Verdict.FAIL
+    if doubts.misleading(material):
+        return Verdict.WARN
+    ended = material.final and material.final.winner is not None and material.final.test
+    return Verdict.PASS if ended and doubts.gap(material) is None else Verdict.WARN
 
 
 def confidence(material: Material) -> Iterator[str]:
     """How noisy the best value is, and what is left of it; nothing where there is none."""
     best = best_of(material.documents)
-    if best is not None:
-        yield from _spread(material, best)
+    if best is None:
+        return
+    for check in doubts.misleading(material):
+        begin = "Not at all" if check.name in doubts.WORTHLESS else "With care"
+        yield f"{begin}, before the data are mended: {check.message.rstrip('.?')}."
+    yield from _spread(material, best)
+    if not isinstance(doubts.failed(material), SearchDocument):
         yield from _honest(material)
 
 
@@ -24,10 +41,15 @@ def _spread(material: Material, best: Mapping[str, Any]) -> Iterator[str]:
     error = error_of(name, value, material.rows)
     around = "" if error is None else f" ± {accuracy(error)} ({material.rows:,} rows)"
     yield f"The search's best {name}, {metric(name, value)}{around}, is the luckiest of {count:,}."
-    ranked = ranking(material.trials.get(str(best["stage"]), ()))
-    tied = sum(r.score >= ranked[0].score - error for r in ranked) if ranked and error else 1
-    if tied > 1:
-        yield f"{tied} trials lie within one standard error of it: their order is noise."
+    if error is not None and (near := _near(material, name, value - error) - 1):
+        others = "1 other lies" if near == 1 else f"{near:,} others lie"
+        yield f"{others} within one standard error of it: which of them is best is noise."
+
+
+def _near(material: Material, name: str, least: float) -> int:
+    """How many trials of all stages reached so much."""
+    ranked = (ranking(trials) for trials in material.trials.values())
+    return sum(r.metric == name and r.score >= least for stage in ranked for r in stage)
 
 
 def _honest(material: Material) -> Iterator[str]:
@@ -35,15 +57,29 @@ def _honest(material: Material) -> Iterator[str]:
     if final is None or final.winner is None:
         yield "It promises too much until final trains the winners again with fresh seeds."
         return
-    if final.optimism is not None:
-        yield f"Trained again with fresh seeds it is {_lower(final.optimism)}."
+    if final.optimism:
+        word = "lower" if final.optimism > 0 else "higher"
+        yield f"Trained again with fresh seeds it is {accuracy(abs(final.optimism))} {word}."
     if final.test:
-        low, high = final.test["interval"]
-        yield f"Trust the test accuracy: {accuracy(final.test['accuracy'])}, 95 % {accuracy(low)}"\
-              f" to {accuracy(high)}, from rows read once."  # fmt: skip
+        yield from _tested(material, final, final.test)
     if final.earlier:
         yield f"They have been read {len(final.earlier) + 1} times, by --force."
 
 
-def _lower(optimism: float) -> str:
-    return f"{accuracy(abs(optimism))} {'lower' if optimism > 0 else 'higher'}"
+def _tested(
+    material: Material, final: FinalDocument, test: Mapping[str, Any]
+) -> Iterator[str]:
+    low, high = test["interval"]
+    alone = f"; one net alone {accuracy(test['one_net'])}" if final.chosen != "one net" else ""
+    what = f"the test accuracy of what is saved ({final.chosen})"
+    less = doubts.gap(material)
+    begin = "Trust" if less is None and not doubts.misleading(material) else "The last word is"
+    yield (
+        f"{begin} {what}: {accuracy(test['accuracy'])}, 95 % {accuracy(low)} to {accuracy(high)},"
+        f" from {test['rows']:,} rows that nothing was chosen by{alone}."
+    )
+    if less is not None:
+        yield (
+            f"But it is {accuracy(abs(less))} {'below' if less > 0 else 'above'} that on the"
+            " validation rows, more than chance explains: are the two drawn alike?"
+        )

@@ -70,14 +70,14 @@ class Probe:
     @property
     def remedy(self) -> str:
         """What to change where activations or logits are too large or too small: the inputs,
-        where they are the cause, or the initializer.
+        where they are, and the initializer, unless it is the right one.
         """
-        if not QUIET <= float(np.sqrt((self.x**2).mean())) <= LOUD:
-            return "scale the inputs: data.preprocess.scale: standard"
-        if (self.net.init, self.net.init_scale) == (self.better_init, None):
-            first = "model.bias_init: 0, " if self.net.bias_init else ""
-            return f"{first}another model.init_scale, or another model.hidden"
-        return f"model.init: {self.better_init}, without init_scale"
+        quiet = QUIET <= float(np.sqrt((self.x**2).mean())) <= LOUD
+        fixes = [] if quiet else ["scale the inputs: data.preprocess.scale: standard"]
+        if (self.net.init, self.net.init_scale) != (self.better_init, None):
+            fixes.append(f"model.init: {self.better_init}, without init_scale")
+        first = "model.bias_init: 0, " if self.net.bias_init else ""
+        return "; and ".join(fixes) or f"{first}another model.init_scale, or another model.hidden"
 
     @property
     def better_init(self) -> str:

@@ -126,7 +126,8 @@ def _limit(context: Context, refined: Sequence[Round]) -> str:
         return f"there have been {len(refined)} rounds, of search.refine.rounds: {most}"
     widened = sum(_widens(after.space, before) for before, after in pairwise(judged))
     if len(refined) - widened >= most and not _widens(judged[-1].next_space, judged[-1]):
-        return f"all {most} rounds that refine are done (search.refine.rounds)"
+        done = "one round that refines is" if most == 1 else f"{most} rounds that refine are"
+        return f"the {done} done (search.refine.rounds)"
     return ""
 
 

@@ -1,5 +1,7 @@
 """The report in a real browser: it draws, it asks for nothing, and no text acts."""
 
+import re
+
 import pytest
 from test_report_samples import hostile_run
 from typer.testing import CliRunner
@@ -137,6 +139,16 @@ def test_every_image_says_what_it_is(folder, look):
             " [role=img]:not([aria-label]), button:empty')].length"
         )
         assert nameless == 0
+
+
+def test_no_button_sends_the_data_anywhere(folder, look):
+    with look(folder / "report.html") as watched:
+        page = watched.page
+        words = page.evaluate(
+            "[...document.querySelectorAll('.modebar-btn')].map("
+            "b => b.getAttribute('data-title') || b.title || b.getAttribute('aria-label') || '')"
+        )
+        assert words and not [w for w in words if re.search("share|cloud|edit", w, re.I)], words
 
 
 def test_it_prints(folder, look, tmp_path):

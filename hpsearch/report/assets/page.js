@@ -34,7 +34,7 @@
 
   const config = (name) => ({
     responsive: true, displaylogo: false,
-    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // none that uploads
     toImageButtonOptions: { filename: `${document.title}-${name}`, format: "png", scale: 2 },
   });
 
