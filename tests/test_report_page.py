@@ -14,6 +14,7 @@ from hpsearch.report import page as pages
 from hpsearch.report.markup import Html, raw, table, tag
 from hpsearch.report.page import asset, own, page, plotly
 from hpsearch.report.plots.plot import Gallery, Listing, Picture, Plot, Switch
+from hpsearch.report.sections import _commanded
 from hpsearch.report.text import plain
 from hpsearch.store import RunStore
 
@@ -179,6 +180,14 @@ def test_attributes_that_stand_alone_or_not_at_all():
 def test_a_script_that_ends_itself_is_refused(content):
     with pytest.raises(ValueError):
         raw("script", content)
+
+
+def test_commands_in_a_sentence_are_code():
+    said = "Again: hpsearch run r --set 'a={b: [0.1, 1]}'. It ends. Or: hpsearch predict r DATA"
+    first, second = (part for n, part in enumerate(_commanded(said)) if n % 2)
+    assert first == tag("code", "hpsearch run r --set 'a={b: [0.1, 1]}'")
+    assert second == tag("code", "hpsearch predict r DATA")
+    assert _commanded("nothing") == ["nothing"]
 
 
 def test_a_table_has_numbers_to_the_right_and_says_how_many_rows_it_leaves_out():

@@ -50,7 +50,7 @@ def _answer(answer: Answer) -> Html:
 
 def _commanded(said: str) -> list[Any]:
     """A sentence whose commands, which stand at its end or end at a full stop, are code."""
-    parts = re.split(r"(hpsearch (?:\S+ ?)+?(?=\. |\.$|$))", said)
+    parts = re.split(r"(hpsearch .+?(?=\. |\.$|$))", said)
     return [tag("code", part) if n % 2 else part for n, part in enumerate(parts)]
 
 
