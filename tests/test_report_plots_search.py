@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -32,9 +33,11 @@ from hpsearch.report.plots.isolation import isolation
 from hpsearch.report.plots.parallel import parallel
 from hpsearch.report.plots.progress import best_of_n, history
 from hpsearch.report.plots.scatter import scatter
+from hpsearch.report.tables import points
+from hpsearch.report.tables.importance import widest
 from hpsearch.report.tables.points import everything, reached
 from hpsearch.trial import ranking
-from hpsearch.verdict import Edge
+from hpsearch.verdict import Edge, Verdict
 
 PLOTS = (parallel, importance, scatter, axes, history, best_of_n, random_or_grid, isolation)
 
@@ -162,14 +165,48 @@ def test_many_axes_are_not_squeezed_and_more_are_left_out():
 def test_importance_draws_shares_and_says_what_does_not_matter():
     plot = importance(healthy())
     views = drawn(plot)
-    assert list(views) == ["refine-1", "coarse"]
+    assert list(views) == ["coarse", "refine-1"]
     (bars,) = views["coarse"].data
     assert list(bars.y) == ["learning_rate", "weight_decay", "hidden"]
     assert list(bars.x) == pytest.approx([90, 6, 4])
     assert ["does not matter" in text for text in bars.text] == [False, False, True]
     assert [shape == "/" for shape in bars.marker.pattern.shape] == [False, False, True]
     assert "hidden does not matter" in plot.notes["coarse"]
-    assert "weight_decay decides most: 70.0%" in plot.caption and "range" in plot.caption
+    assert "widest range searched (coarse) learning_rate decides: 90 %" in plot.caption
+    assert "last round (refine-1) weight_decay decides: 70 %" in plot.caption
+    assert all(figure.layout.xaxis.range[1] <= 100 for figure in views.values())
+
+
+def judged(*importances, verdict=Verdict.PASS, **changes):
+    """Healthy stages with these importances."""
+    stages = [
+        (replace(d, importance=given, verdict=verdict, **changes), healthy().trials[d.stage])
+        for d, given in zip(healthy().searches, importances, strict=True)
+    ]
+    return material(*stages)
+
+
+def test_shares_close_together_are_called_equal_and_a_stage_that_failed_says_nothing():
+    clear, even = {"learning_rate": 0.88, "hidden": 0.12}, {"hidden": 0.53, "learning_rate": 0.47}
+    assert "nothing is certain: 53 against 47 %" in importance(judged(clear, even)).caption
+    plot = importance(judged(even, clear))
+    assert "hidden and learning_rate matter about equally: 53 against 47 %" in plot.caption
+    assert "matter about equally" in parallel(judged(even, clear)).caption
+    assert "So it does within those" in importance(judged(clear, clear)).caption
+    failed = judged(clear, even, verdict=Verdict.FAIL)
+    for draw in (importance, parallel):
+        assert "Nothing was learnt" in draw(failed).caption
+        assert "decides:" not in draw(failed).caption
+    assert "only hparam that was searched" in parallel(single()).caption
+
+
+def test_the_widest_ranges_tell_what_mattered_and_order_the_axes():
+    documents = judged({"learning_rate": 0.9, "hidden": 0.1}, {"hidden": 1.0}).searches
+    assert widest(documents) is documents[0]
+    narrow = replace(documents[0], space={**SPACE, "learning_rate": {"log_uniform": [0.1, 1]}})
+    assert widest([narrow, documents[1]]) is documents[1]
+    assert widest([replace(documents[0], verdict=Verdict.FAIL), documents[1]]) is documents[1]
+    assert points.by_importance(documents, ["hidden", "learning_rate"])[0] == "learning_rate"
 
 
 def test_the_boxes_are_the_ranges_of_the_stages_and_of_the_next():

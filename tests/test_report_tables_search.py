@@ -155,9 +155,9 @@ def test_an_unknown_metric_is_a_damaged_document():
         points.history(material((document, results)))
 
 
-def test_importance_stands_largest_first_of_the_last_stage_first():
+def test_importance_stands_by_stage_in_order_the_largest_first():
     table = shares(healthy())
-    assert table["stage"].tolist() == ["refine-1"] * 2 + ["coarse"] * 3
+    assert table["stage"].tolist() == ["coarse"] * 3 + ["refine-1"] * 2
     for _, part in table.groupby("stage"):
         assert part["share"].is_monotonic_decreasing and part["share"].sum() == pytest.approx(1)
     one = plain_search(SPACE, trials(), importance={"learning_rate": 1.0})

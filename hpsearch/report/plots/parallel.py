@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hpsearch.report.plots.importance import close, percent
 from hpsearch.report.plots.marks import (
     WORST,
     Piece,
@@ -15,6 +16,7 @@ from hpsearch.report.plots.marks import (
 )
 from hpsearch.report.plots.plot import Drawing, Plot, Switch, label
 from hpsearch.report.tables.axis import Axis, axis
+from hpsearch.report.tables.importance import ordered, widest
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.points import (
     by_importance,
@@ -30,6 +32,7 @@ from hpsearch.report.tables.thinning import thinned
 from hpsearch.report.text import metric as written
 from hpsearch.report.text import number, plain
 from hpsearch.trial import TrialResult, ranking
+from hpsearch.verdict import Verdict
 
 MOST = 12  # hparams that have an axis
 APART = 92  # pixels between axes, at least
@@ -37,7 +40,7 @@ FITS = 4  # axes on the screen of a phone
 BEST = 10
 ALL = "all stages"
 LINES = 600  # at most: more are a carpet
-LOST = "lost"  # what diverged or failed
+LOST = "diverged"  # or failed
 
 
 def parallel(material: Material) -> Plot | None:
@@ -56,20 +59,40 @@ def parallel(material: Material) -> Plot | None:
         fewer = f"the {MOST} most important of {len(names)} hparams have an axis"
         said = "; ".join(filter(None, [said, fewer]))
     return Plot(
-        "parallel-coordinates", "Parallel coordinates", _caption(results, up, kept[-1]),
+        "parallel-coordinates", "Parallel coordinates",
+        _caption(results, up, _deciding(material, kept[::-1])),
         _alt(len(results), best, metric, kept), _views(material, drawn, kept, up),
         trial_points(drawn, metric), _switches(best, up, len(kept)), thinned=said,
         width=APART * (len(kept) + 1) if len(kept) + 1 > FITS else 0,
     )  # fmt: skip
 
 
-def _caption(results: Sequence[TrialResult], up: "Upwards", last: str) -> str:
+def _deciding(material: Material, names: Sequence[str]) -> str:
+    """What is known of the hparam beside the metric's axis, the first of these."""
+    first, documents = plain(names[0]), material.searches
+    if all(document.verdict is Verdict.FAIL for document in documents):
+        return "Nothing was learnt, so that no hparam decides."
+    bundle = "look where bright lines bundle."
+    if len(names) == 1:
+        return f"{first} is the only hparam that was searched: {bundle}"
+    wide = widest(documents)
+    pairs = [p for p in ordered(wide.importance) if p[0] in names] if wide else []
+    if wide is None or len(pairs) < 2:
+        return f"On every axis {bundle}"
+    if close(pairs):
+        two = f"{first} and {plain(pairs[1][0])}"
+        return f"The two hparams beside it, {two}, matter about equally: {bundle}"
+    where = f"in {plain(wide.stage)}, the widest range" if len(documents) > 1 else "in all trials"
+    decides = "decides" if pairs[0][1] >= 0.5 else "decides most"
+    return f"The hparam beside it, {first}, {decides} ({percent(pairs[0][1])} {where}): {bundle}"
+
+
+def _caption(results: Sequence[TrialResult], up: "Upwards", deciding: str) -> str:
     metric = up.metric
     lost = sum(not math.isfinite(reached(r, metric)) for r in results)
     text = (
         f"Each line is a trial, from its hparams to the {metric_name(metric)} it reached; bright"
-        f" is good. The hparam beside it, {plain(last)}, decides most: look where its bright lines"
-        " bundle."
+        f" is good. {deciding}"
     )
     text += f" The {lost} that diverged or failed stand below all others." if lost else ""
     text += f" Losses above {number(up.worst, 3)} are drawn at it." if up.capped else ""

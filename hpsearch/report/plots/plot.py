@@ -95,6 +95,11 @@ def label(value: Any) -> str:
     return escape(plain(value, LONGEST), quote=False)
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of them: 1 row, 2 rows, 1,000 rows."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def joined(lines: Sequence[str]) -> str:
     """What hovering shows, of lines that `label` has made."""
     return "<br>".join(lines)

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpsearch.errors import HostError
 from hpsearch.report.tables.axis import Axis, axis
+from hpsearch.report.tables.importance import widest
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.stages import error_of, parsed, varying
 from hpsearch.report.tables.thinning import LOST
@@ -18,6 +19,7 @@ from hpsearch.verdict import SearchDocument
 if TYPE_CHECKING:
     import pandas as pd
 
+ENDS = "ends"  # how the decision after the last stage begins
 NEXT = "next"  # the stage after the last one, in a table of ranges
 
 
@@ -84,9 +86,13 @@ def spaces(material: Material) -> dict[str, Space]:
 
 
 def following(material: Material) -> Space:
-    """What would be searched after the last stage; empty where that is not known or no other."""
+    """What would be searched after the last stage; empty where that is not known or no other, and
+    where the search has ended.
+    """
     last = material.searches[-1] if material.searches else None
-    if last is None or dict(last.next_space) == dict(last.space):
+    if last is None or last.decision.startswith(ENDS):
+        return {}
+    if dict(last.next_space) == dict(last.space):
         return {}
     return parsed(last.stage, last.next_space)
 
@@ -103,8 +109,8 @@ def axes_of(material: Material, results: Sequence[TrialResult]) -> dict[str, Axi
 
 
 def by_importance(documents: Sequence[SearchDocument], names: Sequence[str]) -> list[str]:
-    """The hparams, most important first, by the last stage that says; the others as they are."""
-    told: Mapping[str, Any] = next((d.importance for d in reversed(documents) if d.importance), {})
+    """The hparams, most important first, by the widest stage that says; the others as they are."""
+    told: Mapping[str, Any] = said.importance if (said := widest(documents)) else {}
     return sorted(names, key=lambda name: -(told.get(name) or 0.0))
 
 
