@@ -350,7 +350,8 @@ def test_other_rates_end_where_they_did(tmp_path):
     (view,) = checked(plot).values()
     lines = named(view)
     assert list(lines["rate 0.1"].x) == [1, 2, 3] and list(lines["rate 0.1"].y) == [2.0, 0.0, 0.01]
-    assert (list(lines["other rates"].x), list(lines["other rates"].y)) == ([200], [0.0])
+    other = lines["other rates, at their end"]
+    assert (list(other.x), list(other.y)) == ([200], [0.0])
     assert (list(lines["diverged"].x), lines["diverged"].marker.symbol) == ([3], "x")
     assert "yes." in plot.caption
 

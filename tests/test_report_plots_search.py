@@ -37,7 +37,7 @@ from hpsearch.report.tables import points
 from hpsearch.report.tables.importance import widest
 from hpsearch.report.tables.points import everything, reached
 from hpsearch.trial import ranking
-from hpsearch.verdict import Edge, Verdict
+from hpsearch.verdict import CheckDocument, Edge, Verdict
 
 PLOTS = (parallel, importance, scatter, axes, history, best_of_n, random_or_grid, isolation)
 
@@ -276,14 +276,56 @@ def test_a_flagged_edge_is_shaded_and_its_evidence_told():
     assert plot.notes["learning_rate"] == "strong edge: learning_rate says"
     assert "learning_rate at its high end (strong)" in plot.caption
     assert "momentum" not in plot.caption
+    quiet = axes(material((search(edges=(edges[1],)), trials()))).caption
+    assert "for momentum there is no evidence beyond" in quiet
     assert "no edge" in plot.notes["weight_decay"]
 
 
 def test_the_ends_of_the_judged_range_are_lines():
     figure = drawn(axes(healthy()))["learning_rate"]
-    whole = [s.x0 for s in figure.layout.shapes if s.type == "line" and s.line.dash != "dot"]
-    dotted = [s.x0 for s in figure.layout.shapes if s.type == "line" and s.line.dash == "dot"]
-    assert whole == [-1, 1] and dotted == [-4, 0]
+    lines = [shape for shape in figure.layout.shapes if shape.type == "line"]
+    assert [(s.x0, s.name, s.line.dash, s.showlegend) for s in lines] == [
+        (-1, "range of refine-1", None, True), (1, "range of refine-1", None, False),
+        (-4, "other ranges", "dash", True), (0, "other ranges", "dash", False),
+    ]  # fmt: skip
+
+
+def test_no_next_range_is_drawn_where_the_search_has_ended():
+    for decision, there in (("goes on with refine-1", True), ("ends: no edge is left", False)):
+        run = material((search(decision=decision), trials()))
+        for draw, name in ((axes, "next range"), (scatter, "next")):
+            figure = next(iter(drawn(draw(run)).values()))
+            assert (name in {shape.name for shape in figure.layout.shapes}) is there
+
+
+def swept(proposed, **changes):
+    """A search of rates from .0001 to 1 after a sweep that proposes this range."""
+    run = material((search(edges=(), **changes), trials()))
+    sweep = CheckDocument("sweep", (), {"range": proposed})
+    return replace(run, documents=[sweep, *run.documents])
+
+
+def test_what_the_sweep_proposes_and_nobody_searched_is_told():
+    assert "rates up to 10, which the sweep proposes" in axes(swept([0.01, 10.0])).caption
+    assert "rates down to 1e-5, which" in axes(swept([1e-5, 1.0])).caption
+    assert "the sweep" not in axes(swept([1e-4, 2.9])).caption
+    for nothing in (None, [None, 1.0], [], "wide"):
+        assert "the sweep" not in axes(swept(nothing)).caption
+    failed = axes(swept([0.1, 1.0], verdict=Verdict.FAIL))
+    assert failed.caption.startswith("Not known: nothing was learnt")
+    assert set(failed.notes.values()) == {"not known: nothing was learnt"}
+
+
+def test_the_hparam_in_question_is_shown_first():
+    names = ("hidden", "weight_decay", "learning_rate")
+    for name in names:
+        edge = replace(search().edges[0], hparam=name)
+        assert next(iter(axes(material((search(edges=(edge,)), trials()))).views)) == name
+    moved = material(
+        (search(edges=(), importance={"weight_decay": 0.9, "learning_rate": 0.1}), trials()),
+        *[(d, healthy().trials["refine-1"]) for d in healthy().searches[1:]],
+    )
+    assert next(iter(axes(moved).views)) == "learning_rate"
 
 
 def test_the_best_five_and_the_diverged_are_marked_on_every_axis():
@@ -325,7 +367,8 @@ def test_what_more_trials_would_buy_is_told_of_every_stage():
     assert list(views) == ["refine-1", "coarse"]
     assert "10 more trials buy about 0.1 points" in plot.notes["refine-1"]
     assert "more trials" not in plot.notes["coarse"]
-    (unbiased,), (plug_in,) = (traces(views["coarse"], n) for n in ("unbiased", "plug-in"))
+    names = "expected best (unbiased)", "plug-in: a little low"
+    (unbiased,), (plug_in,) = (traces(views["coarse"], n) for n in names)
     assert unbiased.y[-1] == 0.95 and unbiased.y[0] == pytest.approx(plug_in.y[0])
     assert (unbiased.line.dash, plug_in.line.dash) == ("solid", "dash")
     assert plot.switches[0].on[1] == {"xaxis.type": "log"}

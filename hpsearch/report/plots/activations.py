@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST = 12  # layers that are drawn
-PANEL, LEAST, FRAME = 110, 200, 90  # pixels: of a layer, of all, and of what is around them
+PANEL, LEAST, FRAME = 110, 130, 90  # pixels: of a layer, of all, and of what is around them
 GAP = 0.3  # of a panel, above it, for its words
 SHARES = {"zero": "are 0", "saturated": "saturated", "dead": "dead"}
 LITTLE = 0.005  # a share that is not worth a word
@@ -92,10 +92,10 @@ def _bars(bins: "pd.DataFrame", place: int) -> Trace:
 
 
 def _panel(place: int, count: int) -> Axis:
-    """The axis of one panel: how high the bars are says little, so that it has no ticks."""
+    """The axis of one panel: how high the bars are says little, so that it is not seen."""
     top = 1 - (place - 1) / count
     return {"domain": [top - (1 - GAP) / count, top - GAP / count], "anchor": "x",
-            "showticklabels": False, "rangemode": "tozero", "fixedrange": True}  # fmt: skip
+            "visible": False, "rangemode": "tozero", "fixedrange": True}  # fmt: skip
 
 
 def _words(rows: "pd.DataFrame", place: int, count: int) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpsearch.report.plots.edges import caption, loud
 from hpsearch.report.plots.marks import (
     DRAWN,
     EDGE,
@@ -47,13 +48,14 @@ from hpsearch.report.tables.stages import TOP
 from hpsearch.report.tables.thinning import thinned
 from hpsearch.report.text import number, plain
 from hpsearch.trial import TrialResult, ranking
-from hpsearch.verdict import Edge, SearchDocument
+from hpsearch.verdict import Edge, SearchDocument, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OUTER = 0.05  # of the range: the zone that is shaded where its edge is flagged
 JITTER = 0.3  # of the distance of two items of a list
+STRENGTHS = {"info": "no evidence beyond"}
 ZONES = {"strong": VERMILION, "stability": VERMILION, "warn": ORANGE, "info": SKY}
 
 
@@ -78,7 +80,7 @@ class Field:
 
 
 def axes(material: Material) -> Plot | None:
-    """A view per hparam, the most important first: is its range right?"""
+    """A view per hparam: is its range right? First those in question, and what moved."""
     results = everything(material)
     found = axes_of(material, results) if results else {}
     if not found:
@@ -89,12 +91,11 @@ def axes(material: Material) -> Plot | None:
         drawn, metric, values, hover(drawn, metric), ranking(results)[:TOP],
         _judged(material), ranges(material),
     )  # fmt: skip
-    names = by_importance(material.searches, list(found))
-    before = _before([d for d in material.searches if d is not field.document])
+    names = _in_question(material, found, field)
     table = stages.space(field.document, material.trials[field.document.stage])
     table = trial_points(field.best, metric) if table.empty else table
     return Plot(
-        "axes", "Is the range right?", _caption(field.document, before),
+        "axes", "Is the range right?", caption(material, field.document, field.bounds),
         _alt(field, names), {plain(n): _drawing(found[n], field) for n in names}, table,
         notes={plain(n): _words(found[n], field) for n in names}, thinned=said,
     )  # fmt: skip
@@ -106,33 +107,28 @@ def _judged(material: Material) -> SearchDocument:
     return [*material.searches[-1:], *found][-1]
 
 
-def _caption(document: SearchDocument, before: str) -> str:
-    stage = plain(document.stage)
-    if document.verdict is None:
-        return f"{stage} is not judged yet: whether the best lie on an edge is said when it ends."
-    if not (said := _loud(document)):
-        return (
-            f"No range of {stage} ends too early: the best lie inside, or there is nothing to gain"
-            f" beyond.{before} The circles are the best five of all trials, the lines the ends of"
-            " the ranges."
-        )
-    return (
-        f"In {stage} the best may lie beyond the range: {said}. The shaded zone is the end in"
-        f" question; the circles are the best five of all trials.{before}"
-    )
+def _in_question(material: Material, found: Mapping[str, Axis], field: Field) -> list[str]:
+    """The hparams, first those flagged in the judged stage, then those flagged before, then by
+    how far their ranges moved; among equals the most important first.
+    """
+    now = {edge.hparam for edge in loud(field.document)}
+    before = Counter(edge.hparam for each in material.searches for edge in loud(each))
+
+    def rank(name: str) -> tuple[bool, int, float]:
+        return name not in now, -before[name], -round(_moved(found[name], field), 1)
+
+    return sorted(by_importance(material.searches, list(found)), key=rank)
 
 
-def _loud(document: SearchDocument) -> str:
-    """The ends of its ranges that want to be widened."""
-    loud = [edge for edge in document.edges if edge.strength != "info"]
-    named = [f"{plain(e.hparam)} at its {plain(e.side)} end ({plain(e.strength)})" for e in loud]
-    return ", ".join(named)
-
-
-def _before(documents: Sequence[SearchDocument]) -> str:
-    """Which ends were in question in earlier stages."""
-    said = [f"{plain(d.stage)} {loud}" for d in documents if (loud := _loud(d))]
-    return f" Before, it was in question in {'; '.join(said)}." if said else ""
+def _moved(axis: Axis, field: Field) -> float:
+    """How far the middle of the range went from the first stage to the judged one, as a part of
+    the axis.
+    """
+    own = field.bounds[field.bounds["hparam"] == axis.name]
+    ends = own.iloc[0]["stage"] if len(own) else "", field.document.stage
+    middles = [sum(bounds) / 2 for stage in ends if (bounds := _bounds(axis, field, stage))]
+    moved = (middles[-1] - middles[0]) / (axis.high - axis.low) if axis.ranged and middles else 0.0
+    return abs(moved) if math.isfinite(moved) else 0.0
 
 
 def _alt(field: Field, names: Sequence[str]) -> str:
@@ -162,8 +158,11 @@ def _place(axis: Axis, result: TrialResult, number_of: int) -> float:
 
 def _words(axis: Axis, field: Field) -> str:
     """What the evidence says of this range."""
+    if field.document.verdict is Verdict.FAIL:
+        return "not known: nothing was learnt"
     if edges := _edges(axis, field):
-        return plain("; ".join(f"{edge.strength} edge: {edge.message}" for edge in edges))
+        return plain("; ".join(f"{STRENGTHS.get(e.strength, e.strength + ' edge')}: {e.message}"
+                               for e in edges))  # fmt: skip
     stage, top = plain(field.document.stage), [r for r in field.best if axis.name in r.hparams]
     if field.document.verdict is None:
         return f"{stage} is not judged yet"
@@ -236,19 +235,27 @@ def _best(xs: Sequence[float], field: Field) -> list[Piece]:
 
 
 def _ends(axis: Axis, field: Field) -> list[Piece]:
-    """The ends of every stage's range; those that are judged are whole lines."""
+    """The ends of every stage's range, each kind once in the legend."""
     if not axis.ranged:
         return []
-    found = []
-    for stage in dict.fromkeys([*(result.stage for result in field.drawn), NEXT]):
-        judged = stage == field.document.stage
-        look = {"width": 2, "color": "#808080"} if judged else {"color": GREY, "dash": "dot"}
-        found += [
+    found: dict[str, list[Piece]] = {}
+    for stage in dict.fromkeys([field.document.stage, NEXT, *(r.stage for r in field.drawn)]):
+        name, look = _line_of(stage, field)
+        found.setdefault(name, []).extend(
             {"type": "line", "x0": end, "x1": end, "y0": 0, "y1": 1, "yref": "y domain",
-             "line": look, "layer": "below"}
+             "line": look, "layer": "below", "name": name, "legendgroup": name}
             for end in _bounds(axis, field, stage) or ()
-        ]  # fmt: skip
-    return found
+        )  # fmt: skip
+    return [{**line, "showlegend": n == 0} for own in found.values() for n, line in enumerate(own)]
+
+
+def _line_of(stage: str, field: Field) -> tuple[str, Piece]:
+    """What the legend calls the ends of the stage's range, and how they are drawn."""
+    if stage == field.document.stage:
+        return f"range of {label(stage)}", {"width": 2, "color": "#808080"}
+    if stage == NEXT:
+        return "next range", {"color": "#808080", "width": 1.5, "dash": "dot"}
+    return "other ranges", {"color": GREY, "width": 1.5, "dash": "dash"}
 
 
 def _edges(axis: Axis, field: Field) -> list[Edge]:

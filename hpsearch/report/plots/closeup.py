@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpsearch.report.plots.lines import Axis, Trace, axis, drawn, layout, log_switch, losses
-from hpsearch.report.plots.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawing, Plot
+from hpsearch.report.plots.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawing, Plot, counted
 from hpsearch.report.tables import learning
 from hpsearch.report.tables.learning import Close
 from hpsearch.report.tables.material import Material
@@ -21,7 +21,8 @@ GAP = 0.07  # between panels, of the height
 PANELS = ("loss", "accuracy", "update ratio")
 SHARES = {"loss": 3, "accuracy": 2, "update ratio": 1}  # of the height
 READING = (
-    "Dots are minibatches, the line among them their moving average. A training curve far below"
+    "Dots are minibatches, the line among them their moving average. The training loss is the mean"
+    " of its epoch, drawn at its middle. A training curve far below"
     " the validation curve means overfitting; both high and level, underfitting; both still"
     f" falling, that there is more to gain. Updates are healthy at about {GUIDE:g} of the weights."
 )
@@ -38,9 +39,9 @@ def trial_curves(material: Material) -> Plot | None:
     notes = {_name(each): _says(each) for each in shown}
     tables = [learning.epochs(each).assign(trial=each.name) for each in shown]
     return Plot(
-        "trial-curves", "Trials from close by", f"{_verdict(shown[0])}{READING}",
-        f"Loss, accuracy and size of the updates of {len(shown)} trials over their epochs."
-        f" {notes[_name(shown[0])]}",
+        "trial-curves", "Trials from close by", READING,
+        f"Loss, accuracy and size of the updates of {counted(len(shown), 'trial')} over their"
+        " epochs.",
         views, pd.concat(tables, ignore_index=True).set_index("trial").reset_index(),
         switches=[log_switch()], height=640, notes=notes,
     )  # fmt: skip
@@ -57,7 +58,7 @@ def _says(shown: Close) -> str:
     result = shown.result
     reached = f"{result.status}, no epoch was finished"
     if result.epochs:
-        reached = f"{result.status} after {result.epochs} epochs"
+        reached = f"{result.status} after {counted(result.epochs, 'epoch')}"
     if result.best_epoch:
         reached += (
             f"; best at epoch {result.best_epoch}: {plain(result.metric)}"

@@ -14,6 +14,7 @@ from hpsearch.report.plots.plot import (
     VERMILION,
     Drawing,
     Plot,
+    counted,
     joined,
     label,
 )
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 CLASSES = 25  # whose accuracy is drawn, at most
 WIDE = 20  # characters of a line beside a dot
+OWN = "ensemble of the winner's"  # nets: how the choice begins that leaves the others out
 LINE = 34  # pixels for each
 APART = 0.22  # of the distance between two lines: where the seeds lie below their mean
 MARKS = {
@@ -57,7 +59,7 @@ def final_intervals(material: Material) -> Plot | None:
             thinned = f"per class: the {CLASSES} worst of {len(classes)} are drawn"
     lines = max(len(table), min(CLASSES, len(counts)) if counts is not None else 0)
     said = " ".join(_says(material, document, table, level))
-    alt = f"Dots with whiskers for {len(table)} results. {said}"
+    alt = f"Dots with whiskers for {counted(len(table), 'result')}. {said}"
     return Plot(
         "final-intervals", "How much to trust the result", said, alt, views, _table(table),
         thinned=thinned, height=max(420, 130 + LINE * lines),
@@ -160,9 +162,9 @@ def _dots(rows: "pd.DataFrame", kind: str) -> dict[str, Any]:
 
 
 def _hover(row: Any) -> str:
-    units = "seeds" if row["kind"] == "candidate" else "rows"
+    unit = "seed" if row["kind"] == "candidate" else "row"
     around = f"{_figure(row['low'])} to {_figure(row['high'])}, " * math.isfinite(row["low"])
-    on = f"{around}{row['measured_on']:,} {units}"
+    on = f"{around}{counted(row['measured_on'], unit)}"
     return joined([label(row["name"]), _figure(row["value"]), on])
 
 
@@ -200,17 +202,33 @@ def _says(
     if document.winner is None:
         yield plain(document.message)
         return
+    yield from _chosen_says(document, table)
     yield _test_says(document, table)
     trials = sum(finished(d) for d in material.searches)
+    best = f"the best of {trials:,} trials" if trials > 1 else "the only trial"
     first, what = table.iloc[0], _words(document.metric)
     then, now = (metric(document.metric, float(first[key])) for key in ("search", "value"))
     yield (
-        f"{plain(first['name'], LONGEST)}, the best of {trials:,} trials, promised a {what} of"
+        f"{plain(first['name'], LONGEST)}, {best}, promised a {what} of"
         f" {then} and, trained again with fresh seeds, has {now}"
         f"{_too_much(document.metric, first)}."
     )
     if level is not None:
         yield f"Answering without the input is right {share(level)} of the time."
+
+
+def _chosen_says(document: FinalDocument, table: "pd.DataFrame") -> Iterator[str]:
+    """Which trial, why, and what is kept of it."""
+    chosen, nets = plain(document.chosen, LONGEST), len(document.members)
+    for name in table[(table.kind == "candidate") & table.chosen]["name"]:
+        why = plain(document.reason).removeprefix(f"{plain(name)} ")
+        yield f"Chosen: {plain(name, LONGEST)}{f' ({why})' if why else ''}."
+    if nets == 1:
+        yield "Saved: its only net."
+    elif chosen.startswith(OWN) and nets:
+        yield f"Saved: the ensemble of its {nets} nets."
+    elif chosen:
+        yield f"Saved: the {chosen} nets, those of every candidate."
 
 
 def _test_says(document: FinalDocument, table: "pd.DataFrame") -> str:
@@ -220,8 +238,9 @@ def _test_says(document: FinalDocument, table: "pd.DataFrame") -> str:
     test, times = tests.iloc[0], len(document.earlier) + 1
     read = "read once" if times == 1 else f"read {times} times, so that it promises too much too"
     return (
-        f"The test accuracy is {accuracy(float(test['value']))} on {test['measured_on']:,} rows,"
-        f" 95 % {accuracy(float(test['low']))} to {accuracy(float(test['high']))}, {read}."
+        f"The test accuracy is {accuracy(float(test['value']))} on"
+        f" {counted(test['measured_on'], 'row')}, 95 % {accuracy(float(test['low']))} to"
+        f" {accuracy(float(test['high']))}, {read}."
     )
 
 

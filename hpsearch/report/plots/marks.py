@@ -20,6 +20,7 @@ DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "hexagon", "pentagon")
 WORST = 0.2  # of the values: so many of the worst share one end of the colours
 EDGE = {"width": 1, "color": "rgba(128,128,128,.8)"}  # around a mark, on any paper
+LOST = "diverged"  # or failed: the tick of what has no value
 HOVER = "%{text}<extra></extra>"
 
 
@@ -66,9 +67,29 @@ def ticks(axis: Axis) -> tuple[list[float], list[str]]:
 
 
 def metric_axis(metric: str, values: Sequence[float]) -> Piece:
-    """Losses that are far apart on a log scale."""
-    log = {"type": "log"} if on_log(metric, _finite(values)) else {}
-    return titled(metric_name(metric), zeroline=False, **log)
+    """Losses that are far apart on a log scale; trials without a value stand at a tick of their
+    own (see `shelf`).
+    """
+    finite = _finite(values)
+    log = on_log(metric, finite)
+    given = titled(metric_name(metric), zeroline=False, **({"type": "log"} if log else {}))
+    if len(finite) == len(values):
+        return given
+    ticks = _round(min(finite), max(finite), log=log) if finite else []
+    return given | {
+        "tickvals": [*(place for place, _ in ticks), shelf(metric, values)],
+        "ticktext": [*(text for _, text in ticks), LOST],
+    }
+
+
+def _round(low: float, high: float, *, log: bool) -> list[tuple[float, str]]:
+    """Round values from low to high, and what is written there."""
+    if low == high:
+        return [(low, number(low))]
+    if not log:
+        return Axis("", "linear", low, high).ticks
+    found = Axis("", "log", math.log10(low), math.log10(high)).ticks
+    return [(10.0**place, text) for place, text in found]
 
 
 def on_log(metric: str, finite: Sequence[float]) -> bool:

@@ -62,7 +62,7 @@ def _others(rates: "pd.DataFrame") -> list[Trace]:
     """Where the other rates ended; a cross is one that diverged."""
     rest = rates[~rates["best"] & rates["loss"].notna()]
     lost = rest["status"] == Status.DIVERGED
-    looks = (("other rates", rest[~lost], "circle", ORANGE),
+    looks = (("other rates, at their end", rest[~lost], "circle", ORANGE),
              ("diverged", rest[lost], "x", VERMILION))  # fmt: skip
     return [
         {

@@ -7,6 +7,7 @@ import numpy as np
 
 from hpsearch.report.plots.importance import close, percent
 from hpsearch.report.plots.marks import (
+    LOST,
     WORST,
     Piece,
     coloured,
@@ -40,7 +41,6 @@ FITS = 4  # axes on the screen of a phone
 BEST = 10
 ALL = "all stages"
 LINES = 600  # at most: more are a carpet
-LOST = "diverged"  # or failed
 
 
 def parallel(material: Material) -> Plot | None:

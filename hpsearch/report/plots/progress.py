@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEANING = "A curve that is flat at its end says that more of such trials are no use."
+TOP = 36  # pixels above the plot, for the stages' names
+FEW = 3  # stages whose names have room
+LITTLE = 3  # completed trials, and fewer, tell little
 BAND = "rgba(0,158,115,.22)"  # GREEN
 
 
@@ -92,7 +95,9 @@ def _drawing(
         "layout": layout(
             xaxis=titled("trial, in order", range=[0, len(table) + 1], zeroline=False),
             yaxis=metric_axis(metric, values), shapes=shapes, annotations=notes,
-            legend={"orientation": "h", "x": 0, "y": -0.28, "yanchor": "top"},
+            margin={"l": 8, "r": 8, "t": TOP, "b": 8},
+            legend={"orientation": "h", "x": 0, "y": -0.28, "yanchor": "top",
+                    "traceorder": "normal"},
         ),
     }  # fmt: skip
 
@@ -160,19 +165,27 @@ def _between(
 
 
 def _stages(table: "pd.DataFrame") -> tuple[list[Piece], list[Piece]]:
-    """A line where each stage but the first begins, and the stages' names above."""
+    """A line where each stage but the first begins, and the stages' names above, short ones where
+    there are many.
+    """
     firsts = table.groupby("stage", sort=False)["order"].min()
+    short = len(firsts) > FEW
     lines = [
         {"type": "line", "x0": first - 0.5, "x1": first - 0.5, "y0": 0, "y1": 1,
          "yref": "y domain", "line": {"color": "#808080", "dash": "dot", "width": 1}}
         for first in firsts.iloc[1:].tolist()
     ]  # fmt: skip
     notes = [
-        {"x": first - 0.5, "y": 1, "yref": "y domain", "text": label(stage), "showarrow": False,
-         "xanchor": "left", "yanchor": "bottom", "textangle": -20 if len(firsts) > 2 else 0}
+        {"x": first - 0.5, "y": 1, "yref": "y domain", "showarrow": False, "xanchor": "left",
+         "yanchor": "bottom", "text": label(_short(str(stage)) if short else stage)}
         for stage, first in firsts.items()
     ]  # fmt: skip
     return lines, notes
+
+
+def _short(stage: str) -> str:
+    """refine-3 as r3."""
+    return stage.replace("refine-", "r")
 
 
 def best_of_n(material: Material) -> Plot | None:
@@ -185,8 +198,9 @@ def best_of_n(material: Material) -> Plot | None:
     known = {document.stage: document for document in material.searches}
     notes = {plain(s): _worth(known[s], table, metric) for s, table in parts.items()}
     last, table = next(iter(parts.items()))
+    said = MEANING if len(notes) > 1 else f"{notes[plain(last)]} {MEANING}"
     return Plot(
-        "best-of-n", "Were the trials enough?", f"{_worth(known[last], table, metric)} {MEANING}",
+        "best-of-n", "Were the trials enough?", said,
         f"The expected best {metric_name(metric)} goes from "
         f"{_from_to(table, metric)} in {plain(last)}.",
         {plain(stage): _curves(table, metric) for stage, table in parts.items()},
@@ -202,6 +216,8 @@ def _from_to(table: "pd.DataFrame", metric: str) -> str:
 
 def _worth(document: SearchDocument, table: "pd.DataFrame", metric: str) -> str:
     text = f"In {plain(document.stage)} the expected best goes from {_from_to(table, metric)}."
+    if (done := int(table["n"].max())) <= LITTLE:
+        return f"{text} {done} completed trials tell little."
     if said := plain(document.best_of_n.get("meter", "")):
         text += f" {said[0].upper()}{said[1:]}."
     return text
@@ -221,11 +237,16 @@ def _curves(table: "pd.DataFrame", metric: str) -> Drawing:
     n, best, deviation = (table[c].tolist() for c in ("n", "unbiased", "deviation"))
     low = [b - d for b, d in zip(best, deviation, strict=True)]
     high = [b + d for b, d in zip(best, deviation, strict=True)]
+    worse = "high" if is_loss(metric) else "low"
     traces = [
         *_between(n, low, high, "± standard deviation", "linear"),
-        _line("plug-in", n, table["plug_in"].tolist(), ORANGE, "dash"),
-        _line("unbiased", n, best, BLUE),
+        _line(f"plug-in: a little {worse}", n, table["plug_in"].tolist(), ORANGE, "dash"),
+        _line("expected best (unbiased)", n, best, BLUE),
     ]
     xaxis = titled("number of trials, n", zeroline=False)
     yaxis = titled(f"expected best {metric_name(metric)}", zeroline=False)
-    return {"data": traces, "layout": layout(xaxis=xaxis, yaxis=yaxis)}
+    drawing = layout(xaxis=xaxis, yaxis=yaxis)
+    return {
+        "data": traces,
+        "layout": {**drawing, "legend": {**drawing["legend"], "traceorder": "normal"}},
+    }

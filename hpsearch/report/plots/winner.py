@@ -18,6 +18,7 @@ from hpsearch.report.plots.plot import (
     Listing,
     Picture,
     Plot,
+    counted,
     joined,
     label,
 )
@@ -29,7 +30,7 @@ from hpsearch.report.text import accuracy, number, plain, share
 if TYPE_CHECKING:
     import pandas as pd
 
-UNITS = 48  # of a first layer, at most
+UNITS = 24  # of a first layer, at most
 PIXELS = 64  # a side of a picture, at most
 NOISE = 0.2  # neighbouring pixels' weights that correlate less look like noise
 SMOOTH = 0.5
@@ -58,7 +59,8 @@ def weights(material: Material) -> Gallery | None:
         for name, image in zip(what, images, strict=False)
     ]
     units = "classes" if found.classes else f"hidden {unit}s"
-    alt = f"{len(pictures)} small images, one for each of the {units}. {_texture(found)}"
+    shown = counted(len(pictures), "small image")
+    alt = f"{shown}, one for each of the {units}. {_texture(found)}"
     return Gallery(
         "first-weights", "What the first layer looks for", _weights_say(found, units), alt,
         pictures, _units_left_out(found, units, images.shape),
@@ -94,7 +96,8 @@ def _texture(found: tables.Filters) -> str:
         kind = "smooth" if found.neighbours >= SMOOTH else "shapes with noise over them"
         return f"They are {kind}: {value}."
     return (
-        f"They are noise: {value}. Noisy weights in the first layer say that the net has not"
+        f"They are mostly noise: neighbouring pixels correlate {found.neighbours:.2f} (smooth"
+        f" filters: above {SMOOTH:g}). Noisy weights in the first layer say that the net has not"
         " converged, or is too little regularised (CS231n): look at the learning rate, the decay,"
         " and how long it was trained."
     )
@@ -104,12 +107,14 @@ def _weights_say(found: tables.Filters, units: str) -> str:
     colours = "grey is zero" if found.images.shape[3] == 3 else (
         "orange adds to the unit's input, blue takes away, white is zero"
     )
-    said = f"{found.where}: the weights from the pixels to the {units}, each picture scaled to its"
-    said += f" own largest weight; {colours}. {_texture(found)}"
+    which = f", the first of {found.nets} nets" if found.nets > 1 else ""
+    said = f"{found.where}{which}: the weights from the pixels to the {units}, each picture scaled"
+    said += f" to its own largest weight; {colours}. {_texture(found)}"
     turned = ", turned back from the whitened inputs" if found.whitened else ""
     said += f" The pixels are those that the net sees, centred and scaled{turned}."
     if found.constant:
-        said += f" {found.constant:,} inputs never vary; they are drawn as zero."
+        are = "varies; it is" if found.constant == 1 else "vary; they are"
+        said += f" {counted(found.constant, 'input')} never {are} drawn as zero."
     return said
 
 
@@ -152,22 +157,32 @@ def confusion(material: Material) -> Plot | None:
 def _confusions_say(counts: "pd.DataFrame", classes: "pd.DataFrame") -> str:
     numbers = counts.to_numpy()
     rows, right = int(numbers.sum()), int(numbers.diagonal().sum())
-    said = f"Of {rows:,} validation rows {right:,} are right ({share(right / rows)})."
+    are = "is" if right == 1 else "are"
+    said = f"Of {counted(rows, 'validation row')} {right:,} {are} right ({share(right / rows)})."
     wrong = numbers - np.diag(numbers.diagonal())
     if not wrong.any():
         return f"{said} Nothing is confused."
-    true, taken = divmod(int(wrong.argmax()), len(wrong))
-    names, times = [plain(name, 30) for name in counts.index], int(wrong.max())
     worst = classes.iloc[int(np.nanargmin(classes.recall))]
     return (
-        f"{said} Most often {names[true]} is taken for {names[taken]}: {_times(times)},"
-        f" {share(times / int(numbers[true].sum()))} of its rows. The hardest class is"
-        f" {plain(worst['class'], 30)}, {share(float(worst.recall))} right."
+        f"{said} {_most_often(counts, wrong)} The hardest class is {plain(worst['class'], 30)},"
+        f" {share(float(worst.recall))} right."
     )
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count:,} times"
+def _most_often(counts: "pd.DataFrame", wrong: NDArray[Any]) -> str:
+    """The confusion that stands out, if one does."""
+    true, taken = divmod(int(wrong.argmax()), len(wrong))
+    names, times = [plain(name, 30) for name in counts.index], int(wrong.max())
+    alike = int((wrong == times).sum()) - 1
+    if times == 1 and alike:
+        return f"No confusion stands out: each of the {alike + 1} mistakes is of another kind."
+    if times == 1:
+        return f"The only mistake: {names[true]} is taken for {names[taken]}."
+    others = f" (as is the case with {counted(alike, 'other pair')})" if alike else ""
+    return (
+        f"Most often {names[true]} is taken for {names[taken]}: {times:,} times,"
+        f" {share(times / int(counts.iloc[true].sum()))} of its rows{others}."
+    )
 
 
 class _Matrix:
@@ -241,7 +256,7 @@ def mistakes(material: Material) -> Gallery | Listing | None:
     if found.images is None:
         return Listing("mistakes", title, said, _listed(found.table))
     pictures = list(_pictured(found.table, found.images))
-    alt = f"{len(pictures)} validation images with their true and their predicted class"
+    alt = f"{counted(len(pictures), 'validation image')} with their true and their predicted class"
     shown, shape = smaller(found.images[:1], PIXELS).shape, found.images.shape
     thinned = f"pixels are averaged to {shown[1]} x {shown[2]}" if shown[1:] != shape[1:] else ""
     return Gallery("mistakes", title, said, alt, pictures, thinned)
@@ -254,7 +269,7 @@ def _pictured(table: "pd.DataFrame", images: NDArray[np.uint8]) -> Iterator[Pict
         true, said = (plain(row[name], 30) for name in ("truth", "said"))
         sure = accuracy(row["probability"])
         alt = f"row {row['row']}: {true}, taken for {said} with probability {sure}"
-        yield Picture(data, f"{true}, said {said} {row['probability']:.2f}", alt)
+        yield Picture(data, f"row {row['row']}: {true}, said {said} {row['probability']:.2f}", alt)
 
 
 def _listed(table: "pd.DataFrame") -> "pd.DataFrame":

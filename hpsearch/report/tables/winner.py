@@ -50,6 +50,7 @@ class Filters:
     constant: int
     whitened: bool
     where: str  # the file, within the run
+    nets: int  # that it holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ def first_layer(material: Material, most: int) -> Filters | None:
         images, units, len(weights), () if hidden else predictor.classes,
         hidden and ACTIVATIONS[net.activation].pieces > 1,
         neighbours(images, varying.reshape(shape)), int((~varying).sum()),
-        predictor.preprocess.rotation is not None, where,
+        predictor.preprocess.rotation is not None, where, len(predictor.members),
     )  # fmt: skip
 
 
