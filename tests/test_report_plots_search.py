@@ -20,6 +20,7 @@ from searched import (
     lost,
     material,
     odd,
+    of_stage,
     plain_search,
     scientific,
     single,
@@ -259,6 +260,8 @@ def test_bad_losses_and_diverged_trials_stand_on_the_worse_side():
     (figure,) = drawn(history(run)).values()
     assert figure.layout.yaxis.type == "log"
     (crossed,), (done,) = traces(figure, "diverged"), traces(figure, "coarse")
+    ticks = dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True))
+    assert ticks["diverged"] == crossed.y[0] and ticks["0.01"] == pytest.approx(0.01)
     assert min(crossed.y) > max(done.y)
     (figure,) = drawn(scatter(run)).values()
     assert traces(figure, "completed")[0].marker.reversescale is True
@@ -306,8 +309,8 @@ def swept(proposed, **changes):
 
 
 def test_what_the_sweep_proposes_and_nobody_searched_is_told():
-    assert "rates up to 10, which the sweep proposes" in axes(swept([0.01, 10.0])).caption
-    assert "rates down to 1e-5, which" in axes(swept([1e-5, 1.0])).caption
+    assert "Rates up to 10, which the sweep proposes" in axes(swept([0.01, 10.0])).caption
+    assert "Rates down to 1e-5, which" in axes(swept([1e-5, 1.0])).caption
     assert "the sweep" not in axes(swept([1e-4, 2.9])).caption
     for nothing in (None, [None, 1.0], [], "wide"):
         assert "the sweep" not in axes(swept(nothing)).caption
@@ -372,6 +375,22 @@ def test_what_more_trials_would_buy_is_told_of_every_stage():
     assert unbiased.y[-1] == 0.95 and unbiased.y[0] == pytest.approx(plug_in.y[0])
     assert (unbiased.line.dash, plug_in.line.dash) == ("solid", "dash")
     assert plot.switches[0].on[1] == {"xaxis.type": "log"}
+
+
+def test_a_few_completed_trials_tell_little():
+    few = plain_search(SPACE, trials()[:3], best_of_n={"meter": "10 more trials buy a lot"})
+    said = best_of_n(material(few)).caption
+    assert "3 completed trials tell little" in said and "buy" not in said
+    assert "tell little" not in best_of_n(material(plain_search(SPACE, trials()[:4]))).caption
+
+
+def test_many_stages_have_short_names_above_the_search():
+    stages = [f"refine-{n}" for n in range(1, 5)]
+    run = material(*[plain_search(SPACE, of_stage(trials(), s), stage=s) for s in stages])
+    (figure,) = drawn(history(run)).values()
+    assert [note.text for note in figure.layout.annotations] == ["r1", "r2", "r3", "r4"]
+    assert all(not note.textangle for note in figure.layout.annotations)
+    assert figure.layout.legend.traceorder == "normal"
 
 
 def test_the_grid_is_seen_from_what_matters_and_compared_at_equal_n():

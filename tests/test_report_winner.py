@@ -281,6 +281,38 @@ def test_the_caption_tells_the_optimism_of_a_loss_too(trained, run):
     assert ("too good" in plot.caption) == (document.optimism > 0)
 
 
+def test_the_caption_tells_what_was_chosen_why_and_what_is_saved(trained, run):
+    document = run.final_document()
+    winner_of = document.candidates[document.winner]
+    name = f"{winner_of['stage']}/{winner_of['trial']}"
+    for reason, words in (
+        (f"{name} has the best mean", f"Chosen: {name}, which has the best mean."),
+        ("it was liked", f"Chosen: {name} (it was liked)."), ("", f"Chosen: {name}."),
+    ):  # fmt: skip
+        assert words in final.final_intervals(told(run, reason=reason)).caption
+    for chosen, members, words in (
+        ("ensemble of the winner's 3", [0, 1, 2], "the ensemble of its 3 nets"),
+        ("ensemble of the winner's 1", [0], "its only net"),
+        ("ensemble of all 6", [0, 1, 2, 3, 4, 5], "the ensemble of all 6 nets, those of every"),
+    ):
+        said = final.final_intervals(told(run, chosen=chosen, members=members)).caption
+        assert f"Saved: {words}" in said
+
+
+@pytest.mark.parametrize(("wrong", "words"), [
+    ({(0, 1): 1, (1, 2): 1}, "No confusion stands out: each of the 2 mistakes is of another kind"),
+    ({(0, 1): 1}, "The only mistake: a is taken for b."),
+    ({(0, 1): 3, (1, 2): 1}, "Most often a is taken for b: 3 times, 23.1% of its rows."),
+    ({(0, 1): 2, (2, 1): 2}, "of its rows (as is the case with 1 other pair)."),
+])  # fmt: skip
+def test_a_confusion_is_named_where_it_stands_out(run, wrong, words):
+    counts = 10 * np.eye(3, dtype=int)
+    for place, times in wrong.items():
+        counts[place] = times
+    found = {"classes": ["a", "b", "c"], "counts": counts.tolist()}
+    assert words in winner.confusion(told(run, confusion=found)).caption
+
+
 def test_a_run_without_a_test_set_or_a_winner_says_so(run):
     assert "no test set" in final.final_intervals(told(run, test=None)).caption
     nobody = [{**c, "values": [], "mean": None, "sd": None}
@@ -470,7 +502,7 @@ def test_whitened_weights_are_turned_back_to_pixels(tmp_path, rng):
 def test_neighbours_correlate_in_shapes_and_not_in_noise(tmp_path, rng):
     noise = rng.normal(size=(40, 32 * 32 * 3))
     said = winner.weights(net_of(tmp_path / "n", (32, 32, 3), noise)).caption
-    assert "noise" in said and "CS231n" in said
+    assert "mostly noise" in said and "above 0.5" in said and "CS231n" in said
     height, width = np.mgrid[0:32, 0:32]
     waves = [np.cos((height * a + width * b) / 9)[:, :, None] * rng.normal(size=3)
              for a, b in rng.normal(size=(9, 2))]  # fmt: skip

@@ -49,7 +49,7 @@ def _unsearched(material: Material, bounds: "pd.DataFrame") -> str:
     said += [f"down to {number(float(low))}"] if low * FAR < own["low"].min() else []
     if not said:
         return ""
-    return f" But rates {' and '.join(said)}, which the sweep proposes, were never searched."
+    return f" Rates {' and '.join(said)}, which the sweep proposes, were never searched."
 
 
 def loud(document: SearchDocument) -> list[Edge]:

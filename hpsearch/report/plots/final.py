@@ -221,8 +221,11 @@ def _chosen_says(document: FinalDocument, table: "pd.DataFrame") -> Iterator[str
     """Which trial, why, and what is kept of it."""
     chosen, nets = plain(document.chosen, LONGEST), len(document.members)
     for name in table[(table.kind == "candidate") & table.chosen]["name"]:
-        why = plain(document.reason).removeprefix(f"{plain(name)} ")
-        yield f"Chosen: {plain(name, LONGEST)}{f' ({why})' if why else ''}."
+        why, own = plain(document.reason), f"{plain(name)} "
+        because = f" ({why})" if why else ""
+        if why.startswith(own):
+            because = f", which {why.removeprefix(own)}"
+        yield f"Chosen: {plain(name, LONGEST)}{because}."
     if nets == 1:
         yield "Saved: its only net."
     elif chosen.startswith(OWN) and nets:

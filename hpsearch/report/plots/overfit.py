@@ -66,9 +66,9 @@ def _others(rates: "pd.DataFrame") -> list[Trace]:
              ("diverged", rest[lost], "x", VERMILION))  # fmt: skip
     return [
         {
-            "type": "scatter", "mode": "markers", "name": name,
+            "type": "scatter", "mode": "markers+text", "name": name,
             "x": drawn(rows["epochs"].tolist()), "y": drawn(rows["loss"].tolist()),
-            "text": [number(r) for r in rows["rate"].tolist()],
+            "text": [number(r) for r in rows["rate"].tolist()], "textposition": "middle left",
             "marker": {"symbol": symbol, "color": colour, "size": 9},
             "hovertemplate": "rate %{text}: %{y:.4g} after %{x} epochs<extra></extra>",
         }

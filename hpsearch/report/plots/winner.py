@@ -86,7 +86,8 @@ def _texture(found: tables.Filters) -> str:
     height, width = found.images.shape[1:3]
     if math.isnan(found.neighbours):
         return "There are too few pixels to tell shapes from noise."
-    value = f"the weights of neighbouring pixels correlate {found.neighbours:.2f}"
+    correlation = f"{round(found.neighbours, 2) + 0:.2f}"
+    value = f"the weights of neighbouring pixels correlate {correlation}"
     if min(height, width) < COARSE:
         return (
             f"At {height} x {width} pixels a shape may be one of them wide, so that it is hard to"
@@ -96,7 +97,7 @@ def _texture(found: tables.Filters) -> str:
         kind = "smooth" if found.neighbours >= SMOOTH else "shapes with noise over them"
         return f"They are {kind}: {value}."
     return (
-        f"They are mostly noise: neighbouring pixels correlate {found.neighbours:.2f} (smooth"
+        f"They are mostly noise: neighbouring pixels correlate {correlation} (smooth"
         f" filters: above {SMOOTH:g}). Noisy weights in the first layer say that the net has not"
         " converged, or is too little regularised (CS231n): look at the learning rate, the decay,"
         " and how long it was trained."
