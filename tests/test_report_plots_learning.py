@@ -191,6 +191,7 @@ def test_every_verdict_is_told_with_its_action(tmp_path):
     for word, action in ACTIONS.items():
         plot = trial_curves(learnt(tmp_path / word, [replace(trial(0, [0.5]), verdict=word)]))
         ((view, note),) = plot.notes.items()
+        assert f"say {word}" not in plot.caption, "it is said of the view alone that is chosen"
         assert f"say {word}: {action}." in note and word in view and [*plot.views] == [view]
 
 

@@ -62,17 +62,17 @@ def _others(rates: "pd.DataFrame") -> list[Trace]:
     """Where the other rates ended; a cross is one that diverged."""
     rest = rates[~rates["best"] & rates["loss"].notna()]
     lost = rest["status"] == Status.DIVERGED
-    looks = (("other rates, at their end", rest[~lost], "circle", ORANGE),
-             ("diverged", rest[lost], "x", VERMILION))  # fmt: skip
+    looks = (("other rates, at their end", rest[~lost], "circle", ORANGE, "middle left"),
+             ("diverged", rest[lost], "x", VERMILION, "middle right"))  # fmt: skip
     return [
         {
             "type": "scatter", "mode": "markers+text", "name": name,
             "x": drawn(rows["epochs"].tolist()), "y": drawn(rows["loss"].tolist()),
-            "text": [number(r) for r in rows["rate"].tolist()], "textposition": "middle left",
+            "text": [number(r) for r in rows["rate"].tolist()], "textposition": side,
             "marker": {"symbol": symbol, "color": colour, "size": 9},
             "hovertemplate": "rate %{text}: %{y:.4g} after %{x} epochs<extra></extra>",
         }
-        for name, rows, symbol, colour in looks if len(rows)
+        for name, rows, symbol, colour, side in looks if len(rows)
     ]  # fmt: skip
 
 
