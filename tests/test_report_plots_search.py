@@ -301,20 +301,21 @@ def test_no_next_range_is_drawn_where_the_search_has_ended():
             assert (name in {shape.name for shape in figure.layout.shapes}) is there
 
 
-def swept(proposed, **changes):
-    """A search of rates from .0001 to 1 after a sweep that proposes this range."""
+def swept(best, **changes):
+    """A search of rates from .0001 to 1 after a sweep in which this rate does best."""
     run = material((search(edges=(), **changes), trials()))
-    sweep = CheckDocument("sweep", (), {"range": proposed})
+    rates = [{"rate": 0.02, "score": 0.5, "usable": True}, {"rate": 5.0, "usable": False}]
+    rates += [{"rate": best, "score": 0.1, "usable": True}]
+    sweep = CheckDocument("sweep", (), {"range": [best / 30, best * 10], "rates": rates})
     return replace(run, documents=[sweep, *run.documents])
 
 
-def test_what_the_sweep_proposes_and_nobody_searched_is_told():
-    assert "Rates up to 10, which the sweep proposes" in axes(swept([0.01, 10.0])).caption
-    assert "Rates down to 1e-5, which" in axes(swept([1e-5, 1.0])).caption
-    assert "the sweep" not in axes(swept([1e-4, 2.9])).caption
-    for nothing in (None, [None, 1.0], [], "wide"):
-        assert "the sweep" not in axes(swept(nothing)).caption
-    failed = axes(swept([0.1, 1.0], verdict=Verdict.FAIL))
+def test_what_did_best_in_the_sweep_and_nobody_tried_is_told():
+    assert "did best in the sweep, 3, was never tried" in axes(swept(3.0)).caption
+    assert "did best in the sweep, 1e-5, was" in axes(swept(1e-5)).caption
+    for rate in (1e-4, 0.1, 1.0):
+        assert "the sweep" not in axes(swept(rate)).caption
+    failed = axes(swept(0.1, verdict=Verdict.FAIL))
     assert failed.caption.startswith("Not known: nothing was learnt")
     assert set(failed.notes.values()) == {"not known: nothing was learnt"}
 

@@ -74,7 +74,7 @@ def beyond(material: Material) -> Beyond | None:
     sweep = material.check("sweep")
     ranges = [parse_space(d.space).get("learning_rate") for d in material.searches]
     bounds = [kind.bounds for kind in ranges if kind and not isinstance(kind, Choice)]
-    usable = [row for row in (sweep.facts.get("rates", ()) if sweep else ()) if row["usable"]]
+    usable = [row for row in (sweep.facts.get("rates", ()) if sweep else ()) if row.get("usable")]
     if not usable or not bounds or not sweep or not sweep.facts.get("range"):
         return None
     best = float(min(usable, key=lambda row: row["score"])["rate"])

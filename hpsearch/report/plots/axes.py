@@ -95,7 +95,7 @@ def axes(material: Material) -> Plot | None:
     table = stages.space(field.document, material.trials[field.document.stage])
     table = trial_points(field.best, metric) if table.empty else table
     return Plot(
-        "axes", "Is the range right?", caption(material, field.document, field.bounds),
+        "axes", "Is the range right?", caption(material, field.document),
         _alt(field, names), {plain(n): _drawing(found[n], field) for n in names}, table,
         notes={plain(n): _words(found[n], field) for n in names}, thinned=said,
     )  # fmt: skip

@@ -1,25 +1,17 @@
 """What is said of the ends of the searched ranges."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from hpsearch.report.doubts import beyond
 from hpsearch.report.tables.material import Material
-from hpsearch.report.tables.points import NEXT
-from hpsearch.report.text import is_real, number, plain
+from hpsearch.report.text import number, plain
 from hpsearch.verdict import Edge, SearchDocument, Verdict
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-RATE, FAR = "learning_rate", 3  # times beyond what was searched: worth to be told
-
-
-def caption(material: Material, document: SearchDocument, bounds: "pd.DataFrame") -> str:
-    """What the evidence says of the ranges of a stage, of those before, and of the sweep's; the
-    `bounds` are those of all stages (see `tables.points.ranges`).
-    """
+def caption(material: Material, document: SearchDocument) -> str:
+    """What the evidence says of the ranges of a stage, of those before, and of the sweep's."""
     stage, before = plain(document.stage), _before(material.searches, document)
-    unseen = _unsearched(material, bounds)
+    unseen = _unsearched(material)
     if document.verdict is None:
         return f"{stage} is not judged yet: whether the best lie on an edge is said when it ends."
     if document.verdict is Verdict.FAIL:
@@ -35,21 +27,11 @@ def caption(material: Material, document: SearchDocument, bounds: "pd.DataFrame"
     return f"No range of {stage} ends too early: the best lie inside{aside}.{before}{unseen}{five}"
 
 
-def _unsearched(material: Material, bounds: "pd.DataFrame") -> str:
-    """The rates that the sweep proposes and that lie far beyond all ranges of the search."""
-    document = material.check("sweep")
-    proposed = document.facts.get("range") if document else None
-    own = bounds[(bounds["hparam"] == RATE) & (bounds["stage"] != NEXT)]
-    if own.empty or not isinstance(proposed, list | tuple) or len(proposed) != 2:
-        return ""
-    low, high = proposed
-    if not (is_real(low) and is_real(high)):
-        return ""
-    said = [f"up to {number(float(high))}"] if high > FAR * own["high"].max() else []
-    said += [f"down to {number(float(low))}"] if low * FAR < own["low"].min() else []
-    if not said:
-        return ""
-    return f" Rates {' and '.join(said)}, which the sweep proposes, were never searched."
+def _unsearched(material: Material) -> str:
+    """The rate that did best in the sweep, where it lies beyond all ranges of the search."""
+    rates = beyond(material)
+    said = f" The rate that did best in the sweep, {number(rates.best)}," if rates else ""
+    return f"{said} was never tried." if said else ""
 
 
 def loud(document: SearchDocument) -> list[Edge]:
