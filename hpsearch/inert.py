@@ -9,7 +9,9 @@ BLANK = str.maketrans("\t\r\n", "   ")
 
 def plain(value: Any, limit: int | None = None) -> str:
     """The text of a value on one line; cut to `limit` characters."""
-    text = inert(str(value).translate(BLANK))
+    text = str(value)
+    if not text.isprintable():
+        text = inert(text.translate(BLANK))
     return f"{text[: limit - 1]}…" if limit and len(text) > limit else text
 
 

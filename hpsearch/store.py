@@ -145,8 +145,10 @@ class RunStore:
 
     def _document(self, stage: str, build: Callable[[Any], records.T]) -> records.T | None:
         path = self.document_path(stage)
-        text = self._text(path)
-        return None if text is None else records.parsed(path, text, build)
+        text, own = self._text(path), {"stage": stage}  # where it lies is whose it is
+        if text is None:
+            return None
+        return records.parsed(path, text, lambda read: build(records.mapping(read) | own))
 
     def search_stages(self) -> list[str]:
         """The search stages begun, in the order of the recipe."""

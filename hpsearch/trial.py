@@ -7,14 +7,14 @@ from array import array
 from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpsearch.search.space import Value, hparams_of
-from hpsearch.strictjson import dumps
+from hpsearch.strictjson import dumps, fitting
 
 METRICS = ("val_accuracy", "val_loss", "val_balanced_accuracy")
 
@@ -36,6 +36,8 @@ def _curve(values: Any = ()) -> Curve:
         return array("d", values)
     except TypeError:
         return array("d", map(_number, values))
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class TrialResult:
         """`value`, signed so that larger is better."""
         return -self.value if self.metric == "val_loss" else self.value
 
-    @property
+    @cached_property
     def rank(self) -> tuple[float, float, int]:
         """Larger is better: the score; of equals the lower validation loss, then the lower id."""
         loss = self.at_best("val_loss", math.inf)
@@ -131,10 +133,11 @@ class TrialResult:
         return float(value) if isinstance(value, int | float) else math.nan
 
     def at_best(self, curve: str, missing: float = math.nan) -> float:
-        """One curve's number at the best epoch."""
-        if self.best_epoch is None:
+        """One curve's number at the best epoch; `missing` where there is no such."""
+        values = getattr(self.curves, curve)
+        if self.best_epoch is None or not values:
             return missing
-        return float(getattr(self.curves, curve)[self.best_epoch - 1])
+        return float(values[self.best_epoch - 1])
 
     @property
     def light(self) -> Self:
@@ -147,8 +150,8 @@ class TrialResult:
         number that is not finite becomes null. Curves are exact, losses have six digits.
         """
         curves = {name: list(curve) for name, curve in vars(self.curves).items()}
-        record = vars(self) | {"curves": curves, "epochs": self.epochs}
-        del record["weights"], record["state"]
+        record = {name: value for name, value in vars(self).items() if name in FILED}
+        record |= {"curves": curves, "epochs": self.epochs}
         lines = (
             f'"{key}": {_losses_text(value) if key == "losses" else dumps(value, None)}'
             for key, value in record.items()
@@ -172,16 +175,19 @@ class TrialResult:
         """The inverse of `to_json`; KeyError, TypeError or ValueError where it is none."""
         curves = Curves(**record["curves"])
         losses = [(int(step), _number(loss)) for step, loss in record["losses"]]
-        given = {name: record[name] for name in KEYS & record.keys()}
+        given = {name: record[name] for name in FILED & record.keys()}
         given |= {"curves": curves, "status": Status(record["status"]), "losses": losses}
-        best = record["best_epoch"]
-        if best is not None and not 1 <= best <= len(curves.train_loss):
-            raise ValueError(f"best_epoch {best} is beyond the curves")
         given |= {"hparams": hparams_of(record["hparams"])}
-        return cls(**given)
+        result = cls(**fitting(given, cls))
+        if result.metric not in METRICS:
+            raise ValueError(f"metric cannot be {result.metric!r}")
+        shortest = min((len(curve) for curve in vars(curves).values() if curve), default=0)
+        if result.best_epoch is not None and not 1 <= result.best_epoch <= shortest:
+            raise ValueError(f"best_epoch {result.best_epoch} is beyond the curves")
+        return result
 
 
-KEYS = {f.name for f in fields(TrialResult)}
+FILED = {f.name for f in fields(TrialResult)} - {"weights", "state"}
 
 
 def _losses_text(losses: Sequence[tuple[int, float]]) -> str:

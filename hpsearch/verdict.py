@@ -6,10 +6,17 @@ from enum import StrEnum
 from typing import Any, Self
 
 from hpsearch.search.space import hparams_of
-from hpsearch.strictjson import plain
+from hpsearch.strictjson import fitting, plain
 
 GOES_ON = "goes on with"  # how the decision after a search stage begins where there is a next one
 CHECKING = ("data", "sanity", "overfit", "sweep")  # the checking stages, in order
+BEST = {"trial": int, "metric": str, "value": float, "epoch": int | None,
+        "hparams": Mapping[str, Any]}  # fmt: skip
+CANDIDATE = {"stage": str, "trial": int, "value": float, "epochs": int, "params": int,
+             "hparams": Mapping[str, Any], "ids": Sequence[int]}  # fmt: skip
+JUDGED = {"values": Sequence[float], "mean": float, "sd": float}  # a candidate once it is
+PREDICTOR = {"name": str, "rows": int, "accuracy": float, "loss": float}
+TESTED = {"rows": int, "accuracy": float, "interval": tuple[float, float], "one_net": float}
 
 
 class Verdict(StrEnum):
@@ -70,10 +77,13 @@ class CheckDocument:
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         known = {f.name for f in fields(Check)}
         checks = tuple(
-            Check(**{k: v for k, v in item.items() if k in known} | _verdict_of(item))
+            Check(**fitting(
+                {k: v for k, v in item.items() if k in known} | _verdict_of(item), Check
+            ))
             for item in record["checks"]
-        )
-        return cls(record["stage"], checks, record.get("facts", {}), record.get("settings", ""))
+        )  # fmt: skip
+        given = {key: record[key] for key in ("stage", "facts", "settings") if key in record}
+        return cls(**fitting({**given, "checks": checks}, cls))
 
 
 def _verdict_of(item: Mapping[str, Any]) -> dict[str, Verdict]:
@@ -102,7 +112,7 @@ class Edge:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         bounds = record.get("next")
-        return cls(**{**record, "next": tuple(bounds) if bounds else None})
+        return cls(**fitting({**record, "next": tuple(bounds) if bounds else None}, cls))
 
 
 @dataclass(frozen=True)
@@ -156,7 +166,9 @@ class SearchDocument:
         known = {f.name for f in fields(cls)}
         given = {key: value for key, value in record.items() if key in known}
         given["carried"] = [hparams_of(each) for each in record.get("carried", ())]
-        return cls(**{**given, "verdict": verdict, "edges": edges})
+        if given.get("best") is not None:
+            fitting(given["best"], BEST)
+        return cls(**fitting({**given, "verdict": verdict, "edges": edges}, cls))
 
 
 @dataclass(frozen=True)
@@ -211,7 +223,16 @@ class FinalDocument:
         known = {f.name for f in fields(cls)}
         given = {key: value for key, value in record.items() if key in known}
         verdict = Verdict(record["verdict"]) if record["verdict"] else None
-        return cls(**{**given, "verdict": verdict})
+        document = cls(**fitting({**given, "verdict": verdict}, cls))
+        for candidate in document.candidates:
+            fitting(candidate, CANDIDATE | (JUDGED if verdict else {}))
+        for predictor in document.predictors:
+            fitting(predictor, PREDICTOR)
+        if document.test is not None:
+            fitting(document.test, TESTED)
+        if document.winner is not None and not 0 <= document.winner < len(document.candidates):
+            raise ValueError(f"winner {document.winner} is none of the candidates")
+        return document
 
 
 Document = CheckDocument | SearchDocument | FinalDocument

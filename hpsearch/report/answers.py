@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from hpsearch.curves import ACTIONS, tally
 from hpsearch.report import doubts
 from hpsearch.report.advice import advice
+from hpsearch.report.tables.checking import proposed
 from hpsearch.report.tables.material import Material
-from hpsearch.report.tables.stages import says
+from hpsearch.report.tables.stages import parsed, says
 from hpsearch.report.text import is_real, number, share
 from hpsearch.report.trust import confidence, trusted
-from hpsearch.search.space import Choice, parse_space
+from hpsearch.search.space import Choice
 from hpsearch.trial import TrialResult
 from hpsearch.verdict import (
     CHECKING,
@@ -219,7 +220,7 @@ def _ranges(material: Material) -> Answer:
 
 def _moved(judged: Sequence[SearchDocument]) -> Iterator[str]:
     """Which ranges end up beyond where they began: what the first stage could not have found."""
-    first, last = parse_space(judged[0].space), parse_space(judged[-1].space)
+    first, last = (parsed(d.stage, d.space) for d in (judged[0], judged[-1]))
     for name, now in last.items():
         then = first.get(name)
         if then is None or isinstance(then, Choice) or isinstance(now, Choice):
@@ -232,11 +233,11 @@ def _moved(judged: Sequence[SearchDocument]) -> Iterator[str]:
 
 def _proposed(material: Material) -> str:
     sweep = material.check("sweep")
-    bounds = sweep.facts.get("range") if sweep else None
+    bounds = proposed(sweep) if sweep else None
     if not bounds:
         return "Not known yet: nothing has been searched."
-    low, high = bounds
-    return f"Not known yet; the sweep proposes rates of {number(low)} to {number(high)}."
+    low, high = map(number, bounds)
+    return f"Not known yet; the sweep proposes rates of {low} to {high}."
 
 
 def _trust(material: Material) -> Answer:

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hpsearch.curves import ACTIONS, tally
+from hpsearch.report.tables.checking import proposed, records
 from hpsearch.report.tables.material import Material
-from hpsearch.search.space import Choice, parse_space
+from hpsearch.report.tables.stages import parsed
+from hpsearch.report.text import is_real
+from hpsearch.search.space import Choice
 from hpsearch.trial import TrialResult, ranking, standard_error
 from hpsearch.verdict import GOES_ON, Check, CheckDocument, Edge, SearchDocument, Verdict
 
@@ -72,17 +75,19 @@ def flagged(material: Material) -> list[Edge]:
 def beyond(material: Material) -> Beyond | None:
     """The rate that does best in the sweep, where it lies outside of all that was searched."""
     sweep = material.check("sweep")
-    ranges = [parse_space(d.space).get("learning_rate") for d in material.searches]
+    ranges = [parsed(d.stage, d.space).get("learning_rate") for d in material.searches]
     bounds = [kind.bounds for kind in ranges if kind and not isinstance(kind, Choice)]
-    usable = [row for row in (sweep.facts.get("rates", ()) if sweep else ()) if row.get("usable")]
-    if not usable or not bounds or not sweep or not sweep.facts.get("range"):
+    rates = records(sweep.facts, "rates") if sweep else []
+    usable = [row for row in rates if row.get("usable") and is_real(row.get("score"))
+              and is_real(row.get("rate"))]  # fmt: skip
+    offered = proposed(sweep) if sweep else None
+    if not usable or not bounds or offered is None:
         return None
     best = float(min(usable, key=lambda row: row["score"])["rate"])
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     if low <= best * NEARLY and best <= high * NEARLY:
         return None
-    first, last = sweep.facts["range"]
-    return Beyond((low, high), best, (first, last))
+    return Beyond((low, high), best, offered)
 
 
 def gap(material: Material) -> float | None:

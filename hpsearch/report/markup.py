@@ -57,11 +57,12 @@ def _attribute(name: str, value: Any) -> str:
 
 def table(frame: "pd.DataFrame", caption: str) -> Html:
     """A DataFrame's first rows, numbers to the right; it scrolls in itself where it is wide."""
-    numeric = [_numeric(frame[name].tolist()) for name in frame.columns]
+    shown = list(frame.head(MOST).itertuples(index=False))
+    numeric = [_numeric(column) for column in zip(*shown, strict=True)]
     head = tag("tr", [tag("th", _worded(name), scope="col") for name in frame.columns])
     body = [
         tag("tr", [_cell(value, right) for value, right in zip(row, numeric, strict=True)])
-        for row in frame.head(MOST).itertuples(index=False)
+        for row in shown
     ]
     more = f"{caption}: the first {MOST} of {len(frame):,} rows"
     said = more if len(frame) > MOST else caption

@@ -21,7 +21,7 @@ from hpsearch.report.plots.isolation import isolation
 from hpsearch.report.plots.learning import curves
 from hpsearch.report.plots.overfit import overfit_curve
 from hpsearch.report.plots.parallel import parallel
-from hpsearch.report.plots.plot import Gallery, Listing, Plot
+from hpsearch.report.plots.plot import Gallery, Gap, Listing, Plot
 from hpsearch.report.plots.progress import best_of_n, history
 from hpsearch.report.plots.scatter import scatter
 from hpsearch.report.plots.sweep import range_test, sweep_curves
@@ -32,7 +32,12 @@ from hpsearch.report.text import plain
 from hpsearch.store import RunStore
 from hpsearch.strictjson import dumps
 
-Shown = Plot | Gallery | Listing
+Shown = Plot | Gallery | Listing | Gap
+DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+UNREAD = (
+    "This cannot be drawn: what the run recorded for it cannot be read. Run the stage again with"
+    " --force"
+)
 Maker = Callable[[Material], Shown | None]
 PARTS: tuple[tuple[str, str, tuple[Maker, ...]], ...] = (
     ("search", "The search", (parallel, importance, scatter, axes, isolation, history)),
@@ -46,14 +51,14 @@ PARTS: tuple[tuple[str, str, tuple[Maker, ...]], ...] = (
 def page(store: RunStore) -> str:
     """The whole report of a run as one HTML document."""
     material = Material.of(store)
-    parts = [(name, title, _made(makers, material)) for name, title, makers in PARTS]
-    parts = [part for part in parts if part[2]]
-    shown = [each for _, _, there in parts for each in there]
+    made = [(name, title, _made(makers, material)) for name, title, makers in PARTS]
+    parts = [part for part in made if part[2]]
+    shown = [each for _, _, there in parts for each, _ in there]
     body = [
         _header(store, [(name, title) for name, title, _ in parts]),
         tag(
             "main", verdict_of(material), stages(material),
-            *(section(name, title, *map(_figure, there)) for name, title, there in parts),
+            *(section(name, title, *(html for _, html in there)) for name, title, there in parts),
             again(material), id="main",
         ),
         *_scripts([each for each in shown if isinstance(each, Plot)]),
@@ -63,8 +68,20 @@ def page(store: RunStore) -> str:
     return f"<!doctype html>\n{whole}\n"
 
 
-def _made(makers: Sequence[Maker], material: Material) -> list[Shown]:
-    return [made for make in makers if (made := make(material)) is not None]
+def _made(makers: Sequence[Maker], material: Material) -> list[tuple[Shown, Html]]:
+    made = (_drawn(make, material) for make in makers)
+    return [(shown, html) for shown, html in made if shown]
+
+
+def _drawn(make: Maker, material: Material) -> tuple[Shown | None, Html]:
+    """What a maker shows, written; of records that somebody changed only this part is lost."""
+    try:
+        shown = make(material)
+        return shown, _figure(shown) if shown else tag("figure")
+    except DAMAGED as error:
+        name = make.__name__.replace("_", "-")
+        gap = Gap(name, name.replace("-", " ").capitalize(), f"{UNREAD} ({error!r:.200}).")
+        return gap, _figure(gap)
 
 
 def _head(store: RunStore) -> Iterator[Html]:
@@ -126,6 +143,8 @@ def _figure(shown: Shown) -> Html:
         inside = [*_controls(shown), _canvas(shown), *_note(shown)]
     elif isinstance(shown, Gallery):
         inside = [_pictures(shown)]
+    elif isinstance(shown, Gap):
+        inside = []
     else:
         inside = [table(shown.table, shown.title)]
     said = tag("figcaption", shown.caption, *_thinned(shown))
@@ -136,7 +155,7 @@ def _figure(shown: Shown) -> Html:
 
 
 def _thinned(shown: Shown) -> list[Html]:
-    said = "" if isinstance(shown, Listing) else shown.thinned
+    said = "" if isinstance(shown, Listing | Gap) else shown.thinned
     return [tag("small", f" {said}")] if said else []
 
 

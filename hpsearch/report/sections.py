@@ -181,7 +181,8 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
         yield "machine", ", ".join(str(value) for value in machine.values()) + " cores"
     libraries = blas.get("libraries") if isinstance(blas, dict) else None
     for library in libraries if isinstance(libraries, list) else ():
-        yield "BLAS", " ".join(str(value) for value in library.values()) + " thread"
+        if isinstance(library, dict):
+            yield "BLAS", " ".join(str(value) for value in library.values()) + " thread"
     for key, named in (("data", "data fingerprint"), ("config", "config hash")):
         if key in facts:
             yield named, str(facts[key])

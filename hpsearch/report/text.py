@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,8 @@ def number(value: Any, digits: int = 4) -> str:
 
 def _short(text: str) -> str:
     """1e-05 as 1e-5."""
+    if "e" not in text:
+        return text
     return re.sub(r"e([+-])0*(?=\d)", lambda m: "e-" if m[1] == "-" else "e", text)
 
 
@@ -56,8 +59,9 @@ def _places(least: float, most: float) -> int:
 
 
 def is_real(value: Any) -> bool:
-    """Whether it is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a finite number, also as a float."""
+    there = isinstance(value, int | float) and not isinstance(value, bool)
+    return there and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def share(value: Any) -> str:

@@ -88,6 +88,15 @@ class Listing:
     table: "pd.DataFrame"
 
 
+@dataclass(frozen=True)
+class Gap:
+    """What stands where a plot would: the words why there is none."""
+
+    name: str
+    title: str
+    caption: str
+
+
 def label(value: Any) -> str:
     """A text of the user's for a plot: plotly would obey the tags and entities in it. It knows no
     entity for quotation marks, which do nothing there.

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.report.text import is_real
 from hpsearch.trial import Status
 from hpsearch.verdict import CheckDocument
 
@@ -35,6 +36,12 @@ def listed(facts: Mapping[str, Any], name: str) -> list[Any]:
 def records(facts: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """A list of rows of the facts."""
     return [row for row in listed(facts, name) if isinstance(row, Mapping)]
+
+
+def proposed(sweep: CheckDocument) -> tuple[float, float] | None:
+    """The rates that the sweep proposes to search, None where it does not."""
+    found = listed(sweep.facts, "range")
+    return (found[0], found[1]) if len(found) == 2 and all(map(is_real, found)) else None
 
 
 def mapped(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """What a run found, as rows and as DataFrames. The views only arrange these."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,13 @@ def varying(results: Sequence[TrialResult]) -> list[str]:
     names = dict.fromkeys(name for result in results for name in result.hparams)
     if len(results) < 2:
         return list(names)
-    return [name for name in names if len({repr(r.hparams.get(name)) for r in results}) > 1]
+    return [name for name in names if _vary(repr(r.hparams.get(name)) for r in results)]
+
+
+def _vary(written: Iterator[str]) -> bool:
+    """Whether not all are the same: of very many the first few tell."""
+    first = next(written)
+    return any(each != first for each in written)
 
 
 def space_rows(document: SearchDocument, results: Sequence[TrialResult]) -> list[Row]:
