@@ -143,7 +143,8 @@ def run_of_many(tmp_path):
     refined += [judged(pruned(9, [0.1], stage="refine-1"), "stuck")]
     candidate = {"stage": "refine-1", "trial": 7, "ids": [3, 4, 5], "value": 0.35, "epochs": 1,
                  "params": 9, "hparams": {}}  # fmt: skip
-    final = FinalDocument(None, [{**candidate, "ids": [0]}, candidate], "val_accuracy", 3, winner=1)
+    candidates = [{**candidate, "ids": [0]}, candidate]
+    final = FinalDocument(None, candidates, "val_accuracy", 3, winner=1)
     nets = [trial(n, [0.5], stage="final") for n in (0, 3, 4)]
     return stored(
         tmp_path, search(), search(stage="refine-1"), final, results=[*coarse, *refined, *nets]
