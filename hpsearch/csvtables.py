@@ -14,9 +14,8 @@ from dataclasses import fields
 from itertools import repeat
 from typing import Any
 
-from hpsearch.trial import Curves, TrialResult
+from hpsearch.trial import AT_BEST, Curves, TrialResult
 
-AT_BEST = ("val_accuracy", "val_balanced_accuracy", "val_loss", "train_accuracy", "train_loss")
 LAST = ("train_loss", "val_loss", "val_accuracy")
 CURVES = tuple(f.name for f in fields(Curves))
 PIECE = 1 << 20  # characters at a time, about

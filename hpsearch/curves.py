@@ -7,7 +7,7 @@ DC, TheDeepChecker. What has none was set by looking at trials with known faults
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -206,3 +206,9 @@ def tally(results: Iterable[TrialResult]) -> dict[str, int]:
     whole = (result for result in results if result.status is not Status.PRUNED)
     found = Counter(result.verdict for result in whole if result.verdict)
     return dict(sorted(found.items(), key=lambda item: (-item[1], list(ACTIONS).index(item[0]))))
+
+
+def fault(best: Sequence[TrialResult]) -> str:
+    """The word for what is wrong with the curves of half of these trials, if anything is."""
+    word, n = next(iter(tally(best).items()), ("healthy", 0))
+    return word if word in ACTIONS and word != "healthy" and 2 * n >= len(best) else ""

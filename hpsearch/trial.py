@@ -17,6 +17,7 @@ from hpsearch.search.space import Value, hparams_of
 from hpsearch.strictjson import dumps, fitting
 
 METRICS = ("val_accuracy", "val_loss", "val_balanced_accuracy")
+AT_BEST = ("val_accuracy", "val_balanced_accuracy", "val_loss", "train_accuracy", "train_loss")
 
 
 class Status(StrEnum):

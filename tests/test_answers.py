@@ -106,6 +106,39 @@ def test_test_rows_unlike_the_validation_rows_are_no_small_matter(tmp_path, test
     assert answers(run)[TRUST].verdict is (WARN if odd else PASS)
 
 
+def test_a_test_set_that_was_read_again_is_not_said_to_be_unseen(tmp_path):
+    again = replace(ENDED, earlier=({"chosen": "one net"},))
+    said = answers(material(tmp_path, *PASSED.values(), found(), again, trials=HEALTHY))[TRUST]
+    assert said.verdict is WARN and "400 rows that --force has read 2 times" in said.text
+    assert "Trust" not in said.text and "nothing was chosen by" not in said.text
+
+
+@pytest.mark.parametrize("optimism, text", [(0.03, "0.03 higher"), (-0.03, "0.03 lower")])
+def test_a_loss_that_promised_too_much_is_higher_when_trained_again(tmp_path, optimism, text):
+    ended = replace(ENDED, metric="val_loss", optimism=optimism)
+    run = material(tmp_path, found(), ended, trials=HEALTHY)
+    assert f"with fresh seeds it is {text}." in answers(run)[TRUST].text
+
+
+def test_of_a_single_trial_nobody_says_luckiest(tmp_path):
+    one = found(trials=1, completed=1)
+    said = answers(material(tmp_path, one, trials=HEALTHY[9:]))[TRUST].text
+    assert "comes from the only trial" in said and "within one" not in said
+
+
+def test_where_no_share_is_large_the_largest_matters(tmp_path):
+    shares = {f"h{n}": 0.04 - n / 10_000 for n in range(25)}
+    said = answers(material(tmp_path, found(importance=shares), trials=HEALTHY))[MATTERED]
+    assert "coarse: h0 (4.0%); hardly h1, h2" in said.text
+
+
+def test_one_check_warns_and_two_warn(tmp_path):
+    odd = replace(PASSED["data"].checks[0], verdict=WARN)
+    for count, verb in ((1, "warns"), (2, "warn")):
+        run = material(tmp_path, CheckDocument("data", (*PASSED["data"].checks, *[odd] * count)))
+        assert f"{count} of {count + 2} checks {verb}." in answers(run)[TRAINED].text
+
+
 def test_a_wrong_range_is_said_in_the_first_sentence(tmp_path):
     flagged = search(WARN, best=found().best, decision="ends: the budget is spent",
                      next_command="hpsearch final", importance={"learning_rate": 1.0})  # fmt: skip

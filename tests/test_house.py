@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,11 @@ def test_imports_point_down(path):
     assert here in FLOOR, f"give {here} a floor in FLOORS"
     upward = {name for name in imports(path) - {here} if FLOOR[name] >= FLOOR[here]}
     assert not upward, f"{here} imports {upward} from its own floor or one above"
+
+
+def test_the_page_its_plots_and_its_tables_know_nothing_of_the_terminal():
+    said = "import sys, hpsearch.report.page; sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", said], cwd=ROOT).returncode == 0
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hpsearch.report.charts import BARS, GAP, bar, ruler, sparkline
 from hpsearch.report.grid import Column, cells, fitting
-from hpsearch.report.text import number, numbers, plain
+from hpsearch.report.text import counted, number, numbers, plain, share
 
 few = settings(max_examples=50)
 CURVES = st.lists(st.none() | st.floats(-1e9, 1e9) | st.just(math.nan) | st.just(math.inf))
@@ -113,3 +113,17 @@ def test_columns_that_fit_are_kept_in_order_of_their_rank(widths, width):
 )
 def test_a_bar_is_as_long_as_its_share(share, drawn):
     assert bar(share, 8) == drawn
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(1.0, "100.0%"), (1999 / 2000, ">99.9%"), (0.999, "99.9%"), (0.5, "50.0%"),
+     (0.0005, "0.1%"), (1 / 3000, "<0.1%"), (0.0, "0.0%"), (float("nan"), "–"), (None, "–")],
+)  # fmt: skip
+def test_only_all_is_a_hundred_percent_and_only_none_is_none(value, text):
+    assert share(value) == text
+
+
+def test_one_is_not_many():
+    found = [counted(n, "trial") for n in (0, 1, 2, 10_000)]
+    assert found == ["0 trials", "1 trial", "2 trials", "10,000 trials"]

@@ -13,7 +13,15 @@ from test_report_samples import CHECKS, NAMES, full_run, hostile_run
 from hpsearch.report import page as pages
 from hpsearch.report.markup import Html, raw, table, tag
 from hpsearch.report.page import asset, own, page, plotly
-from hpsearch.report.plots.plot import Gallery, Listing, Picture, Plot, Switch
+from hpsearch.report.plots.plot import (
+    NEUTRAL,
+    SERIES,
+    Gallery,
+    Listing,
+    Picture,
+    Plot,
+    Switch,
+)
 from hpsearch.report.sections import _commanded
 from hpsearch.report.text import plain
 from hpsearch.store import RunStore
@@ -221,3 +229,12 @@ def test_every_colour_can_be_read(theme, ground, ink):
     colours = themes()[theme]
     light, dark = sorted((luminance(colours[ground]), luminance(colours[ink])), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize("colour", [*SERIES, NEUTRAL])
+def test_every_mark_is_seen_on_the_light_and_on_the_dark_page(colour):
+    panels = set(re.findall(r"--panel: (#\w{6})", asset("page.css")))
+    assert len(panels) == 2
+    for panel in panels:
+        dark, light = sorted((luminance(colour), luminance(panel)))
+        assert (light + 0.05) / (dark + 0.05) >= 3

@@ -155,7 +155,7 @@ def test_better_is_higher_on_the_last_axis_and_diverged_is_lowest(made):
 def test_many_axes_are_not_squeezed_and_more_are_left_out():
     space = {f"h{n}": {"uniform": [0, 1]} for n in range(15)}
     results = [trial(k, [k / 9], **dict.fromkeys(space, k / 10 + 0.01)) for k in range(9)]
-    plot = parallel(material(plain_search(space, results, importance={"h7": 1.0})))
+    plot = parallel(material(plain_search(space, results, importance={"h7": 0.9, "h8": 0.1})))
     (figure,) = drawn(plot).values()
     names = [each.label for each in figure.data[0].dimensions]
     assert len(names) == 13 and names[-2] == "h7" and plot.width >= 90 * 13
@@ -362,7 +362,7 @@ def test_the_best_so_far_is_a_step_and_the_stages_are_marked():
     assert [note.text for note in figure.layout.annotations] == ["coarse", "refine-1"]
     (chance,) = traces(figure, "chance")
     assert set(chance.y) == {0.1} and chance.line.dash == "dash"
-    assert "came with trial 5 of 28 (coarse/4)" in plot.caption
+    assert "came first with trial 5 of 28 (coarse/4)" in plot.caption
 
 
 def test_what_more_trials_would_buy_is_told_of_every_stage():
@@ -414,6 +414,35 @@ def test_where_no_hparam_decides_alone_the_grid_is_not_blamed():
     even = {"learning_rate": 0.5, "weight_decay": 0.5}
     found = plain_search(document.space, results, sampler="grid", importance=even)
     assert "wasted less" in random_or_grid(material(found)).caption
+
+
+def test_a_grid_of_one_hparam_or_of_a_list_wastes_nothing():
+    line = {"learning_rate": {"log_uniform": [1e-4, 1]}}
+    done = [trial(n, [n / 10], learning_rate=10.0**-n) for n in range(5)]
+    lists = {"activation": {"choice": ["relu", "tanh"]}, "weight_decay": {"log_uniform": [1, 2]}}
+    more = [trial(n, [n / 10], activation=("relu", "tanh")[n % 2], weight_decay=1 + n // 2 / 9)
+            for n in range(18)]  # fmt: skip
+    shares = {"activation": 0.9, "weight_decay": 0.1}
+    for space, results, told in ((line, done, {"learning_rate": 1.0}), (lists, more, shares)):
+        found = plain_search(space, results, sampler="grid", importance=told)
+        caption = random_or_grid(material(found)).caption
+        assert "So no" in caption and "yes" not in caption and "wasted" not in caption
+
+
+def test_of_a_search_that_failed_nothing_is_said_to_decide_or_to_be_right():
+    told = {"learning_rate": 0.9, "weight_decay": 0.1}
+    done = plain_search(SPACE, trials(), importance=told)
+    lost = plain_search(SPACE, trials(), importance=told, verdict=Verdict.FAIL)
+    assert "decides (90 %" in parallel(material(done)).caption
+    assert "no hparam decides" in parallel(material(lost)).caption
+    assert "Not known" in axes(material(lost)).caption
+
+
+def test_beyond_an_edge_of_stability_there_is_nothing_to_search():
+    edge = Edge("learning_rate", "high", "stability", 0.99, {}, "training diverges from 1 on")
+    plot = axes(material((search(edges=(edge,)), trials())))
+    assert "beyond that of learning_rate training diverges" in plot.caption
+    assert plot.notes["learning_rate"] == "stability edge: training diverges from 1 on"
 
 
 def test_isolated_values_have_their_errors_and_standings():

@@ -10,6 +10,7 @@ from hpsearch.curves import ACTIONS
 from hpsearch.report.tables import checking, learning
 from hpsearch.report.tables.learning import Close
 from hpsearch.report.tables.material import Material
+from hpsearch.report.tables.stages import rows_of
 from hpsearch.store import RunStore
 from hpsearch.trial import Status
 from hpsearch.verdict import Check, CheckDocument, FinalDocument, Verdict
@@ -87,11 +88,11 @@ def test_epochs_are_counted_by_the_minibatches_that_one_has():
 
 
 def test_training_rows_are_those_of_the_run_or_the_audit(tmp_path):
-    assert learning.training_rows(stored(tmp_path / "a", CHECKS["data"])) == 1437
+    assert rows_of(stored(tmp_path / "a", CHECKS["data"]).store, "train") == 1437
     facts = {"rows": {"train": 900}}
-    assert learning.training_rows(stored(tmp_path / "b", CHECKS["data"], facts=facts)) == 900
-    assert learning.training_rows(stored(tmp_path / "c", CHECKS["sanity"])) is None
-    assert learning.training_rows(stored(tmp_path / "d", facts={"rows": "?"})) is None
+    assert rows_of(stored(tmp_path / "b", CHECKS["data"], facts=facts).store, "train") == 900
+    assert rows_of(stored(tmp_path / "c", CHECKS["sanity"]).store, "train") is None
+    assert rows_of(stored(tmp_path / "d", facts={"rows": "?"}).store, "train") is None
 
 
 # --- curves

@@ -19,9 +19,10 @@ from searched import (
     plain_search,
     scientific,
 )
-from test_report_samples import SPACE, settings, trial, trials
+from test_report_samples import SPACE, search, settings, trial, trials
 
 from hpsearch.errors import HostError
+from hpsearch.report.progress import best_of
 from hpsearch.report.tables import points
 from hpsearch.report.tables.axis import axis
 from hpsearch.report.tables.expected import expected_best
@@ -227,3 +228,17 @@ def test_isolated_values_have_names_of_all_stages():
 def test_every_state_has_a_material():
     for made in STATES.values():
         assert len(points.everything(made())) == sum(map(len, made().trials.values()))
+
+
+@pytest.mark.parametrize("last", ["val_accuracy", "val_loss"])
+def test_the_best_of_all_is_the_one_that_every_command_names(last):
+    """Of equals the later one; a stage that searched another metric does not count."""
+    found = []
+    for stage, metric, loss in (("coarse", "val_accuracy", 0.1), ("refine-1", last, 0.2)):
+        values = enumerate((0.5, 0.9, 0.7))
+        results = [trial(n, [a], stage=stage, metric=metric) for n, a in values]
+        results[1].curves.val_loss[0] = loss
+        found.append((search(verdict=None, stage=stage, metric=metric), results))
+    run = material(*found)
+    best, named = points.best_first(run)[0], best_of(run.documents)
+    assert (best.stage, best.id) == (named["stage"], named["trial"]) == ("refine-1", 1)

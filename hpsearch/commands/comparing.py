@@ -15,11 +15,12 @@ from hpsearch.config.schema import Config
 from hpsearch.errors import UsageError
 from hpsearch.report.grid import Column, Grid, cells
 from hpsearch.report.progress import best_of
-from hpsearch.report.tables.stages import AT_BEST, documents, finished, says
+from hpsearch.report.tables.stages import documents, finished, says
 from hpsearch.report.text import number, plain
 from hpsearch.settings import flatten
 from hpsearch.store import RunStore, open_run
 from hpsearch.strictjson import plain as json_values
+from hpsearch.trial import AT_BEST
 from hpsearch.verdict import SearchDocument
 
 Facts = dict[str, Any]

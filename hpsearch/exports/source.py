@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
-
 from hpsearch.errors import HostError, UsageError
 from hpsearch.report.tables.material import Material
-from hpsearch.search.space import Distribution, Space, parse_space
+from hpsearch.report.tables.points import everything, spaces
+from hpsearch.search.space import Distribution, Space
 from hpsearch.store import RunStore
-from hpsearch.trial import TrialResult
-from hpsearch.verdict import SearchDocument
+from hpsearch.trial import AT_BEST, TrialResult
 
-AT_BEST = ("val_accuracy", "val_balanced_accuracy", "val_loss", "train_accuracy", "train_loss")
 Progress = Callable[[int, int], None]  # trials written, of so many
 
 
@@ -34,14 +31,13 @@ class Exported:
     def of(cls, store: RunStore) -> "Exported":
         """UsageError where no trial is finished; HostError where a file is damaged."""
         found = Material.of(store)
-        searched = [result for results in found.trials.values() for result in results]
-        if not searched:
+        if not everything(found):
             raise UsageError(
                 f"{store.folder}: must have finished trials to export, got none; hpsearch search"
             )
         return cls(
-            store, found.searches[-1].metric, {d.stage: _space(d) for d in found.searches},
-            searched, store.results("final"),
+            store, found.searches[-1].metric, spaces(found), everything(found),
+            store.results("final"),
         )  # fmt: skip
 
     @property
@@ -83,14 +79,6 @@ class Exported:
     def kinds(self, hparam: str) -> list[Distribution]:
         """The hparam's range in every stage that searched it."""
         return [space[hparam] for space in self.spaces.values() if hparam in space]
-
-
-def _space(document: SearchDocument) -> Space:
-    try:
-        return parse_space(document.space)
-    except (ValidationError, TypeError, ValueError) as error:
-        message = f"{document.stage}/stage.json: damaged: its space cannot be read"
-        raise HostError(f"{message}; run the stage again") from error
 
 
 def _common(values: Sequence[Any]) -> type:

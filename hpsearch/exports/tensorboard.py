@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.exports.library import needed, quiet
-from hpsearch.exports.source import AT_BEST, Exported, Progress, best, scalar
+from hpsearch.exports.source import Exported, Progress, best, scalar
 from hpsearch.search.distributions import Bounded
-from hpsearch.trial import Status, TrialResult
+from hpsearch.trial import AT_BEST, Status, TrialResult
 
 PLUGIN = "hparams"
 FILE = "events.out.tfevents.0.hpsearch"

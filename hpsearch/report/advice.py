@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
-from hpsearch.curves import ACTIONS
+from hpsearch.curves import ACTIONS, fault
 from hpsearch.report import doubts
 from hpsearch.report.progress import following
 from hpsearch.report.tables.material import Material
@@ -57,7 +57,7 @@ def _steps(material: Material) -> Iterator[str]:
         return
     if material.final and material.final.verdict and (wider := _again(material)):
         yield f"Search again: {wider}"
-    elif (word := doubts.fault(doubts.best_trials(material))) and word != "still-improving":
+    elif (word := fault(doubts.best_trials(material))) and word != "still-improving":
         yield ACTIONS[word].capitalize()
 
 
@@ -83,6 +83,6 @@ def _sets(material: Material) -> Iterator[str]:
     if (rates := doubts.beyond(material)) and "learning_rate" not in wanted:
         low, high = rates.proposed
         yield f"search.space.learning_rate={{log_uniform: [{low:.3g}, {high:.3g}]}}"
-    if doubts.fault(doubts.best_trials(material)) == "still-improving":
+    if fault(doubts.best_trials(material)) == "still-improving":
         stage = "coarse" if last.stage == "coarse" else "refine"
         yield f"search.{stage}.epochs={LONGER * last.epochs}"

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hpsearch.curves import ACTIONS, tally
+from hpsearch.curves import ACTIONS, fault, tally
 from hpsearch.report import doubts
 from hpsearch.report.advice import advice
 from hpsearch.report.tables.checking import proposed
+from hpsearch.report.tables.importance import IDLE
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.stages import parsed, says
-from hpsearch.report.text import is_real, number, share
+from hpsearch.report.text import counted, is_real, number, share
 from hpsearch.report.trust import confidence, trusted
 from hpsearch.search.space import Choice
 from hpsearch.trial import TrialResult
@@ -23,7 +24,6 @@ from hpsearch.verdict import (
     Verdict,
 )
 
-MATTERS = 0.05  # a share of the importance below which an hparam could as well be left alone
 ALIKE = 0.1  # between the first two shares: too little to say which of them decides
 RANGE = "range"  # the sweep's check that belongs to another question
 
@@ -57,8 +57,8 @@ def headline(material: Material) -> Answer:
 def _worst(material: Material) -> Verdict | None:
     """Of the stages, but searches whose edges were searched beyond since, and of the answers."""
     last = material.searches[-1:]
-    counted = [d for d in material.documents if not isinstance(d, SearchDocument) or d in last]
-    verdicts = [d.verdict for d in counted if d.verdict]
+    current = [d for d in material.documents if not isinstance(d, SearchDocument) or d in last]
+    verdicts = [d.verdict for d in current if d.verdict]
     if material.final and material.final.verdict:
         verdicts += [a.verdict for a in answers(material) if a.verdict]
     return max(verdicts, key=SEVERITY.__getitem__, default=None)
@@ -73,8 +73,9 @@ def _ended(material: Material, final: FinalDocument) -> str:
         return f"Finished: {final.chosen} is saved; there is no test set to judge it by.{yet}"
     low, high = final.test["interval"]
     return (
-        f"Finished: what is saved ({final.chosen}) is right on {final.test['accuracy']:.1%} of"
-        f" {final.test['rows']:,} test rows, 95 % between {low:.1%} and {high:.1%}.{yet}"
+        f"Finished: what is saved ({final.chosen}) is right on"
+        f" {share(final.test['accuracy'])} of {counted(final.test['rows'], 'test row')},"
+        f" 95 % between {share(low)} and {share(high)}.{yet}"
     )
 
 
@@ -89,7 +90,7 @@ def _doubts(material: Material) -> Iterator[str]:
     if doubts.beyond(material):
         yield "the learning rate that was best in the sweep was never searched"
     best = doubts.best_trials(material)
-    if word := doubts.fault(best):
+    if word := fault(best):
         yield _fault(best, word)
     if material.final and material.final.verdict is not Verdict.PASS and material.final.message:
         yield material.final.message
@@ -123,7 +124,7 @@ def _trained(material: Material) -> Answer:
     if not checks and not best:
         return Answer(question, "Not known: no stage has been run.")
     worst = max((c.verdict for _, c in checks), key=SEVERITY.__getitem__, default=Verdict.PASS)
-    word, stopped = doubts.fault(best), doubts.failed(material)
+    word, stopped = fault(best), doubts.failed(material)
     if word and worst is Verdict.PASS:
         worst = Verdict.WARN
     said = list(_checks_say(checks, best, word))
@@ -141,13 +142,18 @@ def _checks_say(
     warned = [(stage, c) for stage, c in checks if c.verdict is Verdict.WARN]
     if failed:
         names = ", ".join(f"{check.name} ({stage})" for stage, check in failed)
-        yield f"No: {len(failed)} of {len(checks)} checks fail: {names}. {_full(failed[0][1])}"
+        yield f"No: {_part(failed, checks, 'fail')}: {names}. {_full(failed[0][1])}"
     elif warned:
         stage, check = warned[0]
-        yield f"Mostly: {len(warned)} of {len(checks)} checks warn. {stage}: {_full(check)}"
+        yield f"Mostly: {_part(warned, checks, 'warn')}. {stage}: {_full(check)}"
     elif checks:
         said = f"all {len(checks)} checks of data, network and rates pass"
         yield f"Not quite: though {said}, {_fault(best, word)}." if word else f"Yes: {said}."
+
+
+def _part(those: Sequence[object], checks: Sequence[object], verb: str) -> str:
+    """1 of 8 checks warns, 2 of 8 checks warn."""
+    return f"{len(those)} of {len(checks)} checks {verb}{'s' * (len(those) == 1)}"
 
 
 def _not_run(material: Material) -> list[str]:
@@ -190,8 +196,9 @@ def _shares(importance: Mapping[str, float]) -> str:
     shares = [(name, value) for name, value in shares if is_real(value)]
     if len(shares) == 1:
         return f"{shares[0][0]}, since nothing else was searched"
-    matter = [f"{name} ({share(value)})" for name, value in shares if value >= MATTERS]
-    rest = [name for name, value in shares if value < MATTERS]
+    least = min(IDLE, shares[0][1]) if shares else IDLE
+    matter = [f"{name} ({share(value)})" for name, value in shares if value >= least]
+    rest = [name for name, value in shares if value < least]
     alike = ", about alike" if len(matter) > 1 and shares[0][1] - shares[1][1] < ALIKE else ""
     return f"{', '.join(matter)}{alike}" + (f"; hardly {', '.join(rest)}" if rest else "")
 

@@ -9,16 +9,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from hpsearch.report.charts import RampChart, sparkline
+from hpsearch.report.console import STYLES, verdict_text
 from hpsearch.report.grid import Column, Grid, cells, figures
-from hpsearch.report.text import (
-    MISSING,
-    STYLES,
-    number,
-    numbers,
-    plain,
-    share,
-    verdict_text,
-)
+from hpsearch.report.text import MISSING, number, numbers, plain, share
 from hpsearch.trial import Status
 from hpsearch.verdict import Check, CheckDocument, Verdict
 

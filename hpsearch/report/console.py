@@ -5,8 +5,13 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions
 from rich.segment import Segment
+from rich.text import Text
 
 from hpsearch.inert import inert
+from hpsearch.report.text import SIGNS
+from hpsearch.verdict import Verdict
+
+STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 
 
 class Terminal(Console):
@@ -26,3 +31,8 @@ class Terminal(Console):
                 yield segment
             else:
                 yield Segment(inert(text), segment.style)
+
+
+def verdict_text(verdict: Verdict) -> Text:
+    """The sign and the word, in the verdict's colour."""
+    return Text(f"{SIGNS[verdict]} {verdict}", style=STYLES[verdict])

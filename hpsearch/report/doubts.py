@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hpsearch.curves import ACTIONS, tally
 from hpsearch.report.tables.checking import proposed, records
 from hpsearch.report.tables.material import Material
-from hpsearch.report.tables.stages import parsed
+from hpsearch.report.tables.stages import narrow, parsed
 from hpsearch.report.text import is_real
 from hpsearch.search.space import Choice
 from hpsearch.trial import TrialResult, ranking, standard_error
@@ -58,18 +57,10 @@ def best_trials(material: Material) -> Sequence[TrialResult]:
     return next((best for best in ranked if best), [])
 
 
-def fault(best: Sequence[TrialResult]) -> str:
-    """The word for what is wrong with the curves of half of the best trials, if anything is."""
-    word, n = next(iter(tally(best).items()), ("healthy", 0))
-    return word if word in ACTIONS and word != "healthy" and 2 * n >= len(best) else ""
-
-
 def flagged(material: Material) -> list[Edge]:
     """The edges that the last search should have gone beyond, strong ones first."""
     judged = [document for document in material.searches if document.verdict]
-    edges = judged[-1].edges if judged else ()
-    found = [edge for edge in edges if edge.strength in ("strong", "warn")]
-    return sorted(found, key=lambda edge: edge.strength != "strong")
+    return narrow(judged[-1]) if judged else []
 
 
 def beyond(material: Material) -> Beyond | None:

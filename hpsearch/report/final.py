@@ -8,8 +8,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from hpsearch.report.charts import BEST
+from hpsearch.report.console import verdict_text
 from hpsearch.report.grid import Column, Grid, cells, figures
-from hpsearch.report.text import accuracy, metric, number, plain, settings, verdict_text
+from hpsearch.report.text import accuracy, metric, number, plain, settings
 from hpsearch.verdict import FinalDocument
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hpsearch.errors import HpsearchError
-from hpsearch.report.tables.stages import documents, finished, says
+from hpsearch.report.tables.stages import documents, finished, finished_trials, says
 from hpsearch.stages.gates import closed
 from hpsearch.store import RunStore
 from hpsearch.verdict import CHECKING, Document, FinalDocument, SearchDocument, Verdict
@@ -86,11 +86,6 @@ def following(found: Sequence[Document], *, strict: bool = False) -> str:
 def reached(found: Sequence[Document]) -> Gate | None:
     """The last stage begun."""
     return Gate(found[-1].stage, found[-1]) if found else None
-
-
-def finished_trials(found: Sequence[Document]) -> int:
-    """Of all search stages together."""
-    return sum(finished(d) for d in found if isinstance(d, SearchDocument))
 
 
 def changed(store: RunStore) -> datetime | None:

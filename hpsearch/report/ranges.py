@@ -25,8 +25,7 @@ class Ranges:
 
     def __init__(self, rows: Sequence[Row], importance: Mapping[str, Any]) -> None:
         self.rows = rows
-        real = {name: value for name, value in importance.items() if is_real(value)}
-        self.importance = real if len(real) > 1 else {}
+        self.importance = {name: value for name, value in importance.items() if is_real(value)}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width

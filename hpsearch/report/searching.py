@@ -9,29 +9,32 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from hpsearch.curves import ACTIONS, tally
+from hpsearch.curves import ACTIONS, fault, tally
 from hpsearch.errors import HostError
 from hpsearch.report.charts import sparkline
+from hpsearch.report.console import verdict_text
 from hpsearch.report.grid import Column, Grid, cells, figures
 from hpsearch.report.isolation import isolated_view
 from hpsearch.report.ranges import EDGE_STYLES, Ranges
+from hpsearch.report.tables.importance import tells
 from hpsearch.report.tables.stages import (
     error_of,
     finished,
     ranked,
     so_far,
     space_rows,
+    tied,
     trial_rows,
     varying,
 )
 from hpsearch.report.text import (
     accuracy,
+    counted,
     metric,
     number,
     numbers,
     plain,
     settings,
-    verdict_text,
 )
 from hpsearch.trial import METRICS, Status, TrialResult, ranking
 from hpsearch.verdict import Edge, SearchDocument
@@ -56,7 +59,7 @@ def search_view(
     parts += [_ranking(document, results)] if best else _lost(results)
     ranges = space_rows(document, results)
     if best and ranges:
-        parts += [Text(), Ranges(ranges, document.importance)]
+        parts += [Text(), Ranges(ranges, document.importance if tells(document) else {})]
         parts += isolated_view(document)
         parts += [*_edges(document.edges), *_following(document, ranges)]
     decided = [Text(), Text(f"the search {plain(document.decision)}")] if document.decision else []
@@ -90,7 +93,7 @@ def named_best(best: Mapping[str, Any], rows: int | None) -> Text:
 
 
 def _counts(document: SearchDocument) -> str:
-    parts = [f"{document.trials} trials", f"{document.diverged} diverged"]
+    parts = [counted(document.trials, "trial"), f"{document.diverged} diverged"]
     parts += [f"{document.pruned} pruned"] if document.pruned else []
     parts += [f"{document.failed} failed"] if document.failed else []
     return ", ".join(parts)
@@ -106,11 +109,9 @@ def _messages(
     if document.message:
         lines.append(_indented(Text(plain(document.message))))
     lines += [_indented(Text(line)) for line in curves_say(document.verdicts, best)]
-    error = error_of(best[0].metric, best[0].value, rows) if best else None
-    if error is not None:
-        tied = sum(result.score >= best[0].score - error for result in best)
-        text = f"the best {tied} trials lie within one standard error: their order is noise"
-        lines += [_indented(Text(text, style="dim"))] if tied > 1 else []
+    if (count := tied(best, rows)) > 1:
+        text = f"the best {count} trials lie within one standard error: their order is noise"
+        lines.append(_indented(Text(text, style="dim")))
     if said := document.best_of_n.get("meter"):
         lines.append(_indented(Text(plain(said), style="dim")))
     return lines
@@ -122,10 +123,9 @@ def curves_say(verdicts: Mapping[str, int], best: Sequence[TrialResult]) -> list
         return []
     counts = ", ".join(f"{n} {plain(word.replace('-', ' '))}" for word, n in verdicts.items())
     top = best[:RANKED]
-    word, n = next(iter(tally(top).items()), ("healthy", 0))
-    if word == "healthy" or word not in ACTIONS or 2 * n < len(top):
+    if not (word := fault(top)):
         return [f"curves: {counts}"]
-    said = f"{n} of the best {len(top)}" if len(top) > 1 else "the best"
+    said = f"{tally(top)[word]} of the best {len(top)}" if len(top) > 1 else "the best"
     return [f"curves: {counts}", f"{said}: {word.replace('-', ' ')}; {ACTIONS[word]}"]
 
 

@@ -10,8 +10,8 @@ from hpsearch.report.answers import Answer, answers, headline
 from hpsearch.report.markup import Html, scrolls, tag
 from hpsearch.report.progress import Gate, best_of, gates
 from hpsearch.report.tables.material import Material
-from hpsearch.report.tables.stages import error_of, finished, says
-from hpsearch.report.text import SIGNS, accuracy, metric, number, settings
+from hpsearch.report.tables.stages import error_of, finished_trials, says
+from hpsearch.report.text import SIGNS, accuracy, counted, metric, number, settings
 from hpsearch.verdict import Check, CheckDocument, Edge, FinalDocument, SearchDocument, Verdict
 
 UNKNOWN = "·"
@@ -79,7 +79,7 @@ def _figures(material: Material) -> Iterator[tuple[str, str]]:
     searches = material.searches
     if searches:
         lost = sum(d.diverged for d in searches)
-        yield f"{sum(map(finished, searches)):,}", f"trials finished, {lost} diverged"
+        yield f"{finished_trials(searches):,}", f"trials finished, {lost} diverged"
     if material.rows:
         yield f"{material.rows:,}", "validation rows"
 
@@ -129,7 +129,8 @@ def _check(check: Check, columns: Sequence[str]) -> Iterator[Html]:
 
 
 def _searched(document: SearchDocument) -> Iterator[Html]:
-    said = f"{document.trials} trials of {document.epochs} epochs, sampler {document.sampler}; "
+    said = f"{counted(document.trials, 'trial')} of {counted(document.epochs, 'epoch')},"
+    said += f" sampler {document.sampler}; "
     said += f"{document.completed} completed, {document.diverged} diverged, "
     yield tag("p", f"{said}{document.pruned} pruned, {document.failed} failed.")
     if document.message:

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from hpsearch.report.checking import check_view
+from hpsearch.report.console import verdict_text
 from hpsearch.report.final import final_view
 from hpsearch.report.grid import Column, Grid, cells, figures
 from hpsearch.report.listing import Entry, local
@@ -19,8 +20,8 @@ from hpsearch.report.progress import (
 )
 from hpsearch.report.searching import named_best, search_view
 from hpsearch.report.status import RUNNING, InTraining, Look, status_json
-from hpsearch.report.tables.stages import documents, says, validation_rows
-from hpsearch.report.text import is_real, metric, numbers, plain, settings, verdict_text
+from hpsearch.report.tables.stages import documents, rows_of, says
+from hpsearch.report.text import is_real, metric, numbers, plain, settings
 from hpsearch.store import RunStore
 from hpsearch.verdict import Document, FinalDocument, SearchDocument, Verdict
 
@@ -34,7 +35,7 @@ FILES = ("best.npz", "trials.csv", "curves.csv", "next.yaml")
 def document_view(document: Document, store: RunStore) -> RenderableType:
     """The view of one stage."""
     if isinstance(document, SearchDocument):
-        rows = validation_rows(store)
+        rows = rows_of(store, "validation")
         return search_view(document, store.results(document.stage), rows=rows)
     if isinstance(document, FinalDocument):
         return final_view(document)
@@ -93,7 +94,7 @@ def _best(found: Sequence[Document], store: RunStore) -> list[RenderableType]:
     best = best_of(found)
     if best is None:
         return []
-    text = named_best(best, validation_rows(store))
+    text = named_best(best, rows_of(store, "validation"))
     hparams = Text(f"with {settings(best['hparams'])}", style="dim")
     return [Text(), *(Padding(part, (0, 0, 0, 2), expand=False) for part in (text, hparams))]
 

@@ -6,17 +6,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.text import Text
-
 from hpsearch.inert import plain
 from hpsearch.verdict import Verdict
 
 __all__ = [
-    "MISSING", "SIGNS", "STYLES", "accuracy", "is_real", "metric", "number", "numbers", "plain",
-    "settings", "share", "verdict_text",
+    "MISSING", "SIGNS", "accuracy", "counted", "duration", "is_real", "metric", "number",
+    "numbers", "plain", "settings", "share",
 ]  # fmt: skip
 
-STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 SIGNS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗"}
 MISSING = "–"
 
@@ -65,8 +62,17 @@ def is_real(value: Any) -> bool:
 
 
 def share(value: Any) -> str:
-    """A fraction as a percentage."""
-    return f"{value:.1%}" if is_real(value) else MISSING
+    """A fraction as a percentage: 100.0% is all of it, and 0.0% none."""
+    if not is_real(value):
+        return MISSING
+    if 0 < value < 0.0005:
+        return "<0.1%"
+    return ">99.9%" if 0.9995 <= value < 1 else f"{value:.1%}"
+
+
+def counted(count: int, noun: str) -> str:
+    """1 trial, 2 trials, 10,000 trials."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def accuracy(value: Any) -> str:
@@ -93,8 +99,3 @@ def duration(seconds: float) -> str:
     if minutes < 100:
         return f"{minutes} min"
     return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
-
-
-def verdict_text(verdict: Verdict) -> Text:
-    """The sign and the word, in the verdict's colour."""
-    return Text(f"{SIGNS[verdict]} {verdict}", style=STYLES[verdict])

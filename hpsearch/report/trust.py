@@ -6,8 +6,9 @@ from typing import Any
 from hpsearch.report import doubts
 from hpsearch.report.progress import best_of
 from hpsearch.report.tables.material import Material
-from hpsearch.report.tables.stages import error_of, finished
-from hpsearch.report.text import accuracy, metric
+from hpsearch.report.tables.points import is_loss
+from hpsearch.report.tables.stages import error_of, finished_trials
+from hpsearch.report.text import accuracy, counted, metric
 from hpsearch.trial import ranking
 from hpsearch.verdict import FinalDocument, SearchDocument, Verdict
 
@@ -18,7 +19,8 @@ def trusted(material: Material) -> Verdict:
         return Verdict.FAIL
     if doubts.misleading(material):
         return Verdict.WARN
-    ended = material.final and material.final.winner is not None and material.final.test
+    final = material.final
+    ended = final and final.winner is not None and final.test and not final.earlier
     return Verdict.PASS if ended and doubts.gap(material) is None else Verdict.WARN
 
 
@@ -37,10 +39,11 @@ def confidence(material: Material) -> Iterator[str]:
 
 def _spread(material: Material, best: Mapping[str, Any]) -> Iterator[str]:
     name, value = str(best["metric"]), best["value"]
-    count = sum(finished(d) for d in material.searches)
+    count = finished_trials(material.documents)
     error = error_of(name, value, material.rows)
     around = "" if error is None else f" ± {accuracy(error)} ({material.rows:,} rows)"
-    yield f"The search's best {name}, {metric(name, value)}{around}, is the luckiest of {count:,}."
+    lucky = f"is the luckiest of {count:,}" if count > 1 else "comes from the only trial"
+    yield f"The search's best {name}, {metric(name, value)}{around}, {lucky}."
     if error is not None and (near := _near(material, name, value - error) - 1):
         others = "1 other lies" if near == 1 else f"{near:,} others lie"
         yield f"{others} within one standard error of it: which of them is best is noise."
@@ -58,12 +61,15 @@ def _honest(material: Material) -> Iterator[str]:
         yield "It promises too much until final trains the winners again with fresh seeds."
         return
     if final.optimism:
-        word = "lower" if final.optimism > 0 else "higher"
-        yield f"Trained again with fresh seeds it is {accuracy(abs(final.optimism))} {word}."
+        yield f"Trained again with fresh seeds it is {_moved(final.metric, final.optimism)}."
     if final.test:
         yield from _tested(material, final, final.test)
-    if final.earlier:
-        yield f"They have been read {len(final.earlier) + 1} times, by --force."
+
+
+def _moved(name: str, optimism: float) -> str:
+    """A loss that promised too much is higher when trained again."""
+    fell = -optimism if is_loss(name) else optimism
+    return f"{metric(name, abs(fell))} {'lower' if fell > 0 else 'higher'}"
 
 
 def _tested(
@@ -73,10 +79,13 @@ def _tested(
     alone = f"; one net alone {accuracy(test['one_net'])}" if final.chosen != "one net" else ""
     what = f"the test accuracy of what is saved ({final.chosen})"
     less = doubts.gap(material)
-    begin = "Trust" if less is None and not doubts.misleading(material) else "The last word is"
+    times = len(final.earlier) + 1
+    read = "that nothing was chosen by" if times == 1 else f"that --force has read {times} times"
+    sound = less is None and times == 1 and not doubts.misleading(material)
+    begin = "Trust" if sound else "The last word is"
     yield (
         f"{begin} {what}: {accuracy(test['accuracy'])}, 95 % {accuracy(low)} to {accuracy(high)},"
-        f" from {test['rows']:,} rows that nothing was chosen by{alone}."
+        f" from {counted(test['rows'], 'row')} {read}{alone}."
     )
     if less is not None:
         yield (

@@ -157,6 +157,22 @@ def test_it_prints(folder, look, tmp_path):
         assert pdf.startswith(b"%PDF") and watched.faults == []
 
 
+def test_it_prints_black_on_white_from_a_theme_that_was_chosen(folder, look):
+    colour = "getComputedStyle(document.body).color"
+    with look(folder / "report.html") as watched:
+        page = watched.page
+        page.click("#theme")
+        page.click("#theme")
+        dark = page.evaluate(colour)
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate(colour) == "rgb(0, 0, 0)" != dark
+        page.emulate_media(media="screen")
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.evaluate(colour) == dark
+        assert watched.faults == []
+
+
 def test_the_policy_holds(folder, look):
     """A script that got in would not run, and could fetch nothing."""
     with look(folder / "report.html") as watched:

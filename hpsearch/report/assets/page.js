@@ -11,8 +11,6 @@
   let theme = "system";
   let printing = false;
 
-  const isDark = () => !printing && (theme === "dark" || (theme === "system" && system.matches));
-
   function template() {
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -78,7 +76,7 @@
       const on = !state[name].on.has(number);
       state[name].on[on ? "add" : "delete"](number);
       button.setAttribute("aria-pressed", String(on));
-      flip(name, number, on);
+      if (state[name].drawn) flip(name, number, on);
     });
 
   const themed = document.getElementById("theme");
@@ -111,11 +109,5 @@
     const name = waiting.shift();
     if (name === undefined) { document.documentElement.dataset.drawn = "all"; return; }
     (state[name].drawn ? Promise.resolve() : draw(name)).finally(() => idle(rest));
-  });
-
-  // A link to a part opens what is folded there.
-  addEventListener("hashchange", () => {
-    const target = document.getElementById(location.hash.slice(1));
-    if (target && target.tagName === "DETAILS") target.open = true;
   });
 })();

@@ -8,11 +8,12 @@ const Parallel = (() => {
   const TOP = 56, BOTTOM = 34, LEFT = 56, RIGHT = 96, HIT = 14;
   const plain = (text) => new DOMParser().parseFromString(text, "text/html").documentElement.textContent;
 
-  function colour(line, value) {
+  const isDark = () => getComputedStyle(document.documentElement).colorScheme === "dark";
+
+  function colour(line, value, dark) {
     const [low, high] = [line.cmin, line.cmax];
     let at = high > low ? (value - low) / (high - low) : 0.5;
     at = Math.min(1, Math.max(0, line.reversescale ? 1 - at : at));
-    const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
     at = (dark ? 0.25 + 0.75 * at : at) * (CIVIDIS.length - 1); // navy is lost on black
     const from = CIVIDIS[Math.floor(at)], to = CIVIDIS[Math.ceil(at)], part = at % 1;
     return `rgb(${from.map((c, i) => Math.round(c + (to[i] - c) * part)).join(",")})`;
@@ -56,18 +57,18 @@ const Parallel = (() => {
       this.canvas.replaceChildren();
       const size = { width: "100%", height: this.height, class: "parallel" };
       this.svg = element("svg", size, this.canvas);
-      const lines = element("g", { class: "lines" }, this.svg);
-      this.lines = Array.from({ length: this.count }, (_, n) => this.line(lines, n));
+      const lines = element("g", { class: "lines" }, this.svg), dark = isDark();
+      this.lines = Array.from({ length: this.count }, (_, n) => this.line(lines, n, dark));
       this.axes.forEach((axis, place) => this.axis(axis, place));
       this.said = element("text", { x: LEFT, y: this.height - 6, class: "said" }, this.svg);
       this.keep();
       if (focused !== null) this.svg.querySelector(`[data-axis="${focused}"]`).focus();
     }
 
-    line(parent, n) {
+    line(parent, n, dark) {
       const points = this.axes.map((axis, place) =>
         `${this.x(place).toFixed(1)},${this.y(this.share(axis, axis.values[n])).toFixed(1)}`);
-      const stroke = colour(this.trace.line, this.trace.line.color[n]);
+      const stroke = colour(this.trace.line, this.trace.line.color[n], dark);
       const made = element("polyline", { points: points.join(" "), stroke }, parent);
       const named = (this.trace.customdata || [])[n];
       if (named) element("title", {}, made, plain(String(named).replaceAll("<br>", "\n")));
@@ -111,11 +112,10 @@ const Parallel = (() => {
             : [Math.min(from, to), Math.max(from, to)];
           this.keep();
         };
+        move(event);
         group.addEventListener("pointermove", move);
-        group.addEventListener("pointerup", (up) => {
-          move(up);
-          group.removeEventListener("pointermove", move);
-        }, { once: true });
+        group.addEventListener("lostpointercapture",
+          () => group.removeEventListener("pointermove", move), { once: true });
       });
     }
 

@@ -37,6 +37,7 @@ from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.points import (
     NEXT,
     axes_of,
+    best_first,
     by_importance,
     everything,
     ranges,
@@ -47,7 +48,7 @@ from hpsearch.report.tables.points import (
 from hpsearch.report.tables.stages import TOP
 from hpsearch.report.tables.thinning import thinned
 from hpsearch.report.text import number, plain
-from hpsearch.trial import TrialResult, ranking
+from hpsearch.trial import TrialResult
 from hpsearch.verdict import Edge, SearchDocument, Verdict
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def axes(material: Material) -> Plot | None:
     metric, (drawn, said) = searched(material), thinned(results, DRAWN)
     values = [reached(result, metric) for result in drawn]
     field = Field(
-        drawn, metric, values, hover(drawn, metric), ranking(results)[:TOP],
+        drawn, metric, values, hover(drawn, metric), best_first(material)[:TOP],
         _judged(material), ranges(material),
     )  # fmt: skip
     names = _in_question(material, found, field)

@@ -5,11 +5,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpsearch.report.plots.lines import Axis, Trace, axis, drawn, layout, log_switch, losses
-from hpsearch.report.plots.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, Drawing, Plot, counted
+from hpsearch.report.plots.plot import (
+    BLUE,
+    GREEN,
+    GREY,
+    NEUTRAL,
+    ORANGE,
+    PURPLE,
+    Drawing,
+    Plot,
+)
 from hpsearch.report.tables import learning
 from hpsearch.report.tables.learning import Close
 from hpsearch.report.tables.material import Material
-from hpsearch.report.text import metric, plain, settings
+from hpsearch.report.text import counted, metric, plain, settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,6 +195,6 @@ def _updates(table: "pd.DataFrame", shown: Close) -> list[Trace]:
     }  # fmt: skip
     guide = {
         "type": "scatter", "mode": "lines", "name": f"{GUIDE:g}, healthy", "x": [0, end],
-        "y": [GUIDE, GUIDE], "line": {"color": GREY, "dash": "dot"}, "hoverinfo": "skip",
+        "y": [GUIDE, GUIDE], "line": {"color": NEUTRAL, "dash": "dot"}, "hoverinfo": "skip",
     }  # fmt: skip
     return [line, guide]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hpsearch.report.doubts import beyond
 from hpsearch.report.tables.material import Material
+from hpsearch.report.tables.stages import narrow
 from hpsearch.report.text import number, plain
 from hpsearch.verdict import Edge, SearchDocument, Verdict
 
@@ -22,8 +23,10 @@ def caption(material: Material, document: SearchDocument) -> str:
             f"In {stage} the best may lie beyond the range: {_named(document)}. The shaded zone is"
             f" the end in question.{before}{unseen}{five}"
         )
-    quiet = sorted({plain(edge.hparam) for edge in document.edges})
-    aside = f"; for {' and '.join(quiet)} there is no evidence beyond" if quiet else ""
+    steep = {plain(edge.hparam) for edge in document.edges if edge.strength == "stability"}
+    quiet = {plain(edge.hparam) for edge in document.edges} - steep
+    aside = f"; for {' and '.join(sorted(quiet))} there is no evidence beyond" if quiet else ""
+    aside += f"; beyond that of {' and '.join(steep)} training diverges" if steep else ""
     return f"No range of {stage} ends too early: the best lie inside{aside}.{before}{unseen}{five}"
 
 
@@ -36,7 +39,7 @@ def _unsearched(material: Material) -> str:
 
 def loud(document: SearchDocument) -> list[Edge]:
     """The ends of its ranges that want to be widened."""
-    return [edge for edge in document.edges if edge.strength != "info"]
+    return narrow(document)
 
 
 def _named(document: SearchDocument) -> str:

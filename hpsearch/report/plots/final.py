@@ -10,19 +10,19 @@ from hpsearch.report.plots.plot import (
     GREEN,
     GREY,
     LONGEST,
+    NEUTRAL,
     ORANGE,
     VERMILION,
     Drawing,
     Plot,
-    counted,
     joined,
     label,
 )
 from hpsearch.report.tables.final import COLUMNS, intervals
 from hpsearch.report.tables.material import Material
-from hpsearch.report.tables.stages import finished
+from hpsearch.report.tables.stages import finished_trials
 from hpsearch.report.tables.winner import confusion, per_class
-from hpsearch.report.text import accuracy, metric, plain, share
+from hpsearch.report.text import accuracy, counted, metric, plain, share
 from hpsearch.verdict import FinalDocument
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _promised(rows: "pd.DataFrame") -> Iterator[dict[str, Any]]:
     ours = rows[rows.kind == "candidate"]
     if not len(ours):
         return
-    hover = [joined([label(name), f"in the search {_figure(value)}"])
+    hover = [joined([label(name), f"in the search {accuracy(value)}"])
              for name, value in zip(ours["name"], ours["search"], strict=True)]  # fmt: skip
     yield _points(
         _finite(ours.search), list(ours.index), "in the search", hover,
@@ -139,7 +139,7 @@ def _promised(rows: "pd.DataFrame") -> Iterator[dict[str, Any]]:
             strict=True) for value in each]  # fmt: skip
     yield _points(
         _finite(d[0] for d in dots), [d[1] + APART for d in dots], "each seed",
-        [joined([label(d[2]), f"one seed {_figure(d[0])}"]) for d in dots],
+        [joined([label(d[2]), f"one seed {accuracy(d[0])}"]) for d in dots],
         {"symbol": "circle", "size": 5, "color": GREY},
     )  # fmt: skip
 
@@ -163,9 +163,9 @@ def _dots(rows: "pd.DataFrame", kind: str) -> dict[str, Any]:
 
 def _hover(row: Any) -> str:
     unit = "seed" if row["kind"] == "candidate" else "row"
-    around = f"{_figure(row['low'])} to {_figure(row['high'])}, " * math.isfinite(row["low"])
+    around = f"{accuracy(row['low'])} to {accuracy(row['high'])}, " * math.isfinite(row["low"])
     on = f"{around}{counted(row['measured_on'], unit)}"
-    return joined([label(row["name"]), _figure(row["value"]), on])
+    return joined([label(row["name"]), accuracy(row["value"]), on])
 
 
 def _points(
@@ -180,8 +180,9 @@ def _points(
 def _line(value: float, rows: int, name: str) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "lines", "x": [value, value], "y": [-0.5, rows - 0.5],
-        "name": f"{name} {_figure(value)}", "line": {"dash": "dash", "color": GREY, "width": 2},
-        "hovertemplate": f"{name} {_figure(value)}<extra></extra>",
+        "name": f"{name} {accuracy(value)}",
+        "line": {"dash": "dash", "color": NEUTRAL, "width": 2},
+        "hovertemplate": f"{name} {accuracy(value)}<extra></extra>",
     }  # fmt: skip
 
 
@@ -204,7 +205,7 @@ def _says(
         return
     yield from _chosen_says(document, table)
     yield _test_says(document, table)
-    trials = sum(finished(d) for d in material.searches)
+    trials = finished_trials(material.documents)
     best = f"the best of {trials:,} trials" if trials > 1 else "the only trial"
     first, what = table.iloc[0], _words(document.metric)
     then, now = (metric(document.metric, float(first[key])) for key in ("search", "value"))
@@ -265,6 +266,3 @@ def _words(name: str) -> str:
 def _finite(values: Any) -> list[float | None]:
     return [float(v) if math.isfinite(v) else None for v in values]
 
-
-def _figure(value: float) -> str:
-    return accuracy(value)

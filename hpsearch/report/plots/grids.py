@@ -26,8 +26,8 @@ from hpsearch.report.tables.grids import Waste, beside, distinct, of_grid, waste
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.points import reached, searched
 from hpsearch.report.tables.stages import parsed
+from hpsearch.report.text import counted, plain, share
 from hpsearch.report.text import metric as written
-from hpsearch.report.text import plain, share
 from hpsearch.search.space import Distribution
 from hpsearch.trial import TrialResult
 
@@ -66,11 +66,11 @@ def random_or_grid(material: Material) -> Plot | None:
 def _caption(table: "pd.DataFrame", found: Waste | None, metric: str) -> str:
     first = table.iloc[0]
     name, trials, tried = plain(first["hparam"]), int(first["trials"]), int(first["grid"])
-    weight = first["importance"]
+    weight, random = first["importance"], round(first["random"])
     decides = f", which decides {share(float(weight))}" if math.isfinite(weight) else ""
     text = (
-        f"The grid's {trials} trials tried {tried} values of {name}{decides}; as many random"
-        f" trials try {round(first['random'])}."
+        f"The grid's {counted(trials, 'trial')} tried {counted(tried, 'value')} of"
+        f" {name}{decides}; as many at random try {random}."
     )
     if found is not None:
         within, between = (written(metric, value) for value in found)
@@ -78,6 +78,8 @@ def _caption(table: "pd.DataFrame", found: Waste | None, metric: str) -> str:
             f" Trials with one value of it differ by {within}, those with different ones by"
             f" {between} (standard deviations)."
         )
+    if random <= tried:
+        return f"{text} So no: random ones would have tried no more of them."
     if not math.isfinite(weight):
         return text
     if weight < DECIDES:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.report.plots.marks import layout, titled
 from hpsearch.report.plots.plot import BLUE, GREY, Drawing, Plot, label
-from hpsearch.report.tables.importance import ordered, shares, widest
+from hpsearch.report.tables.importance import IDLE, ordered, shares, widest
 from hpsearch.report.tables.material import Material
 from hpsearch.report.text import plain
 from hpsearch.verdict import SearchDocument, Verdict
@@ -13,7 +13,6 @@ from hpsearch.verdict import SearchDocument, Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-IDLE = 0.05  # a share below it is nothing
 EQUAL = 0.1  # shares less far apart are about equal
 INSIDE = 0.7  # of the axis: from so long a bar on its share is written inside
 MEANING = (

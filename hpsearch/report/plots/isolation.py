@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.report.plots.marks import Piece, layout, metric_name, titled
-from hpsearch.report.plots.plot import BLUE, GREEN, GREY, VERMILION, Drawing, Plot, joined, label
+from hpsearch.report.plots.plot import (
+    BLUE,
+    GREEN,
+    NEUTRAL,
+    VERMILION,
+    Drawing,
+    Plot,
+    joined,
+    label,
+)
 from hpsearch.report.tables.isolation import isolated_of_all
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.points import searched
@@ -65,8 +74,8 @@ def _drawing(part: "pd.DataFrame", metric: str) -> Drawing:
     diamonds = {
         "type": "scatter", "mode": "markers", "name": f"expected best of {number(compared)}",
         "x": _names(expected), "y": expected["expected"].tolist(), "hoverinfo": "y",
-        "marker": {"symbol": "diamond-open", "size": 11, "color": GREY,
-                   "line": {"width": 2, "color": "#808080"}},
+        "marker": {"symbol": "diamond-open", "size": 11, "color": NEUTRAL,
+                   "line": {"width": 2}},
     }  # fmt: skip
     best = part[part["best"].map(is_real)]
     standings = dict.fromkeys(best["standing"])

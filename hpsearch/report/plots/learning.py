@@ -19,6 +19,7 @@ from hpsearch.report.plots.lines import (
 from hpsearch.report.plots.plot import GREY, PURPLE, VERMILION, Drawing, Plot, joined, label
 from hpsearch.report.tables import learning
 from hpsearch.report.tables.material import Material
+from hpsearch.report.tables.stages import rows_of
 from hpsearch.report.tables.thinning import thinned
 from hpsearch.report.text import metric, number
 from hpsearch.trial import Status, TrialResult, ranking
@@ -57,7 +58,7 @@ class Shown(NamedTuple):
 
     @classmethod
     def of(cls, material: Material, document: SearchDocument, measures: Sequence[str]) -> "Shown":
-        rows = learning.training_rows(material)
+        rows = rows_of(material.store, "train")
         tops = learning.leading(material.trials[document.stage])[:TOP]
         seen = {r.id for r in tops}
         rest = [r for r in material.trials[document.stage] if r.id not in seen]
@@ -107,8 +108,9 @@ def _reading(material: Material) -> str:
 
 def _progress(material: Material, stages: Sequence[SearchDocument]) -> str:
     """How the best trial of the stages, the latest first, has changed."""
-    done = [[r for r in material.trials[d.stage] if r.status is Status.DONE] for d in stages]
-    best = [max(results, key=lambda r: r.rank) for results in done if results]
+    same = [document for document in stages if document.metric == stages[0].metric]
+    ranked = [ranking(material.trials[document.stage]) for document in same]
+    best = [results[0] for results in ranked if results]
     if len(best) < 2:
         return ""
     last, first = best[0], best[-1]
@@ -135,7 +137,7 @@ def _says(document: SearchDocument, material: Material) -> str:
         last = f"place {len(best)} has {metric(top.metric, best[-1].value)}"
         parts += [last] * (len(best) > 1)
     parts += [f"{lost} of {len(results)} diverged"] * bool(lost)
-    parts += [f"{pruned} were pruned"] * bool(pruned)
+    parts += [f"{pruned} pruned"] * bool(pruned)
     words = ", ".join(f"{word} {count}" for word, count in counts.items())
     return "; ".join(parts) + (f". Verdicts on the curves: {words}." if words else ".")
 

@@ -20,6 +20,7 @@ from hpsearch.report.tables.axis import Axis, axis
 from hpsearch.report.tables.importance import ordered, widest
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.points import (
+    best_first,
     by_importance,
     everything,
     is_loss,
@@ -30,9 +31,9 @@ from hpsearch.report.tables.points import (
 )
 from hpsearch.report.tables.stages import varying
 from hpsearch.report.tables.thinning import thinned
+from hpsearch.report.text import counted, number, plain
 from hpsearch.report.text import metric as written
-from hpsearch.report.text import number, plain
-from hpsearch.trial import TrialResult, ranking
+from hpsearch.trial import TrialResult
 from hpsearch.verdict import Verdict
 
 MOST = 12  # hparams that have an axis
@@ -53,7 +54,7 @@ def parallel(material: Material) -> Plot | None:
         return None
     metric, kept = searched(material), names[:MOST][::-1]
     drawn, said = thinned(results, LINES)
-    best = ranking(results)[:BEST]
+    best = best_first(material)[:BEST]
     up = Upwards(metric, [reached(result, metric) for result in drawn])
     if len(names) > MOST:
         fewer = f"the {MOST} most important of {len(names)} hparams have an axis"
@@ -94,14 +95,14 @@ def _caption(results: Sequence[TrialResult], up: "Upwards", deciding: str) -> st
         f"Each line is a trial, from its hparams to the {metric_name(metric)} it reached; bright"
         f" is good. {deciding}"
     )
-    text += f" The {lost} that diverged or failed stand below all others." if lost else ""
+    text += f" Below all others are the {lost} that diverged or failed." if lost else ""
     text += f" Losses above {number(up.worst, 3)} are drawn at it." if up.capped else ""
     return f"{text} Drag along an axis, or use the arrow keys on it, to keep what passes there."
 
 
 def _alt(count: int, best: Sequence[TrialResult], metric: str, names: Sequence[str]) -> str:
     over = ", ".join(map(plain, names))
-    text = f"{count:,} trials as lines over {over} and {metric_name(metric)}."
+    text = f"{counted(count, 'trial')} drawn as lines over {over} and {metric_name(metric)}."
     if not best:
         return f"{text} None was completed."
     given = ", ".join(f"{plain(n)} {number(best[0].hparams.get(n))}" for n in names)

@@ -10,11 +10,13 @@ from hpsearch.report.text import plain
 if TYPE_CHECKING:
     import pandas as pd
 
-# Colours that people with any colour vision tell apart, on white and on black: Okabe and Ito,
-# "Color Universal Design" (2008). Marks differ in shape as well.
-BLUE, ORANGE, GREEN, VERMILION = "#2f8fd0", "#e69f00", "#009e73", "#d55e00"
-PURPLE, SKY = "#cc79a7", "#56b4e9"
+# Colours that people with any colour vision tell apart: Okabe and Ito, "Color Universal Design"
+# (2008), moved until each has a contrast of 3 to the light and the dark page (WCAG 2.2, 1.4.11).
+# Marks differ in shape as well.
+BLUE, ORANGE, GREEN, VERMILION = "#1a7cc0", "#c98500", "#009e73", "#d55e00"
+PURPLE, SKY = "#cc79a7", "#3a9bd1"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION)
+NEUTRAL = "#808080"  # of lines that are no data: levels, ends, ranges
 GREY = "rgba(128,128,128,.45)"  # what is there for comparison
 SCALE = "Cividis"  # of a metric, from low to high
 LONGEST = 60  # characters of a name that a plot shows
@@ -102,11 +104,6 @@ def label(value: Any) -> str:
     entity for quotation marks, which do nothing there.
     """
     return escape(plain(value, LONGEST), quote=False)
-
-
-def counted(count: int, noun: str) -> str:
-    """So many of them: 1 row, 2 rows, 1,000 rows."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def joined(lines: Sequence[str]) -> str:

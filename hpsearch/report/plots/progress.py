@@ -18,14 +18,14 @@ from hpsearch.report.plots.marks import (
     stage_look,
     titled,
 )
-from hpsearch.report.plots.plot import BLUE, GREEN, GREY, ORANGE, Drawing, Plot, Switch, label
+from hpsearch.report.plots.plot import BLUE, GREEN, NEUTRAL, ORANGE, Drawing, Plot, Switch, label
 from hpsearch.report.tables import points
 from hpsearch.report.tables.expected import expected_best
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.points import everything, is_loss, reached, searched
 from hpsearch.report.tables.thinning import thinned
+from hpsearch.report.text import counted, plain
 from hpsearch.report.text import metric as written
-from hpsearch.report.text import plain
 from hpsearch.trial import TrialResult
 from hpsearch.verdict import SearchDocument
 
@@ -48,7 +48,7 @@ def history(material: Material) -> Plot | None:
     drawn, said = thinned(results, DRAWN)
     return Plot(
         "history", "How the search went on", _caption(table, metric),
-        f"{len(results):,} trials in their order; {_reached(table, metric)}.",
+        f"{counted(len(results), 'trial')} in order; {_reached(table, metric)}.",
         {"all stages": _drawing(material, table, drawn, metric)}, table, thinned=said,
     )  # fmt: skip
 
@@ -59,7 +59,7 @@ def _reached(table: "pd.DataFrame", metric: str) -> str:
         return "none was completed"
     first = table.loc[table["best"] == best].iloc[0]
     text = f"the best {metric_name(metric)}, {written(metric, float(best))}"
-    text += f", came with trial {first['order']} of {len(table):,} ({plain(first['trial'])})"
+    text += f", came first with trial {first['order']} of {len(table):,} ({plain(first['trial'])})"
     error = first["error"]
     return text + (f"; its standard error is {error:.2g}" if math.isfinite(error) else "")
 
@@ -89,7 +89,7 @@ def _drawing(
     traces = [*_band(steps), *_trials(drawn, places, values, metric), *_steps(steps)]
     chance = next((d.baseline for d in reversed(material.searches) if d.baseline), None)
     if chance is not None and not is_loss(metric):
-        traces.append(_line("chance", [1, len(table)], [chance, chance], GREY, "dash"))
+        traces.append(_line("chance", [1, len(table)], [chance, chance], NEUTRAL, "dash"))
     return {
         "data": traces,
         "layout": layout(
@@ -172,7 +172,7 @@ def _stages(table: "pd.DataFrame") -> tuple[list[Piece], list[Piece]]:
     short = len(firsts) > FEW
     lines = [
         {"type": "line", "x0": first - 0.5, "x1": first - 0.5, "y0": 0, "y1": 1,
-         "yref": "y domain", "line": {"color": "#808080", "dash": "dot", "width": 1}}
+         "yref": "y domain", "line": {"color": NEUTRAL, "dash": "dot", "width": 1}}
         for first in firsts.iloc[1:].tolist()
     ]  # fmt: skip
     notes = [

@@ -20,12 +20,13 @@ from hpsearch.report.plots.marks import (
     stage_look,
     star,
 )
-from hpsearch.report.plots.plot import Drawing, Plot, label
+from hpsearch.report.plots.plot import NEUTRAL, Drawing, Plot, label
 from hpsearch.report.tables.axis import Axis
 from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.points import (
     NEXT,
     axes_of,
+    best_first,
     by_importance,
     everything,
     is_loss,
@@ -35,9 +36,9 @@ from hpsearch.report.tables.points import (
     trial_points,
 )
 from hpsearch.report.tables.thinning import LOST, thinned
+from hpsearch.report.text import counted, number, plain
 from hpsearch.report.text import metric as written
-from hpsearch.report.text import number, plain
-from hpsearch.trial import Status, TrialResult, ranking
+from hpsearch.trial import Status, TrialResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,7 @@ def scatter(material: Material) -> Plot | None:
     metric, boxes = searched(material), ranges(material)
     drawn, said = thinned(results, DRAWN)
     pair = [axes[name] for name in names]
-    best = next(iter(ranking(results)), None)
+    best = next(iter(best_first(material)), None)
     return Plot(
         "scatter", _title(names, metric), _caption(pair, boxes, results, best),
         _alt(names, results, best), {"all stages": _drawing(drawn, pair, metric, boxes, best)},
@@ -109,7 +110,8 @@ def _alt(
     names: Sequence[str], results: Sequence[TrialResult], best: TrialResult | None
 ) -> str:
     over = " and ".join(plain(name) for name in names)
-    text = f"{len(results):,} trials over {over}, coloured by {metric_name(results[0].metric)}."
+    by = metric_name(results[0].metric)
+    text = f"{counted(len(results), 'trial')} over {over}, coloured by {by}."
     if best is None:
         return f"{text} None was completed."
     first = number(best.hparams.get(names[0]), 3)
@@ -199,6 +201,6 @@ def _box(stage: str, place: int, sides: Sequence[Sides]) -> Piece:
     return {
         "type": "rect", "x0": x0, "x1": x1, "y0": y0, "y1": y1, "xref": domains[0],
         "yref": domains[1], "layer": "below", "name": label(stage), "showlegend": True,
-        "line": {"color": "#808080" if following else look["color"], "width": 2,
+        "line": {"color": NEUTRAL if following else look["color"], "width": 2,
                  "dash": "dot" if following else look["dash"]},
     }  # fmt: skip

@@ -19,6 +19,7 @@ from hpsearch.report.plots.plot import (
     BLUE,
     GREEN,
     GREY,
+    NEUTRAL,
     ORANGE,
     VERMILION,
     Drawing,
@@ -122,7 +123,7 @@ def _baseline(document: CheckDocument, ends: Sequence[Any]) -> list[Trace]:
     level = drawn([document.facts.get("baseline")])
     return [{
         "type": "scatter", "mode": "lines", "name": "without the input", "x": drawn(ends),
-        "y": level * 2, "line": {"color": GREY, "dash": "dot", "width": 2},
+        "y": level * 2, "line": {"color": NEUTRAL, "dash": "dot", "width": 2},
         "hovertemplate": "the best answer that ignores the input: %{y:.4g}<extra></extra>",
     }] * (level[0] is not None)  # fmt: skip
 

@@ -18,14 +18,13 @@ from hpsearch.report.plots.plot import (
     Listing,
     Picture,
     Plot,
-    counted,
     joined,
     label,
 )
 from hpsearch.report.plots.png import png, smaller
 from hpsearch.report.tables import winner as tables
 from hpsearch.report.tables.material import Material
-from hpsearch.report.text import accuracy, number, plain, share
+from hpsearch.report.text import accuracy, counted, number, plain, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,7 +234,8 @@ class _Matrix:
     def _hover(self) -> list[list[str]]:
         return [
             [joined([f"{true} taken for {said}" if k != n else f"{true}, right",
-                     f"{self.counts[k, n]} rows, {share(self.part[k, n])} of the class"])
+                     label(f"{counted(int(self.counts[k, n]), 'row')},"
+                           f" {share(float(self.part[k, n]))} of the class")])
              for n, said in enumerate(self.full)]
             for k, true in enumerate(self.full)
         ]  # fmt: skip

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDER = 1.01  # times: ranges less far apart are equally wide
+IDLE = 0.05  # a share below it is nothing
+
+
+def tells(document: SearchDocument) -> bool:
+    """Whether its importance says what decides: there are hparams to compare, and trials that
+    learnt.
+    """
+    return len(document.importance) > 1 and document.verdict is not Verdict.FAIL
 
 
 def shares(material: Material) -> "pd.DataFrame":

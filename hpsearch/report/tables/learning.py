@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.curves import ACTIONS, tally
 from hpsearch.report.tables.material import Material
+from hpsearch.report.tables.stages import rows_of
 from hpsearch.trial import Status, TrialResult, ranking
 
 if TYPE_CHECKING:
@@ -99,19 +100,11 @@ def batches(result: TrialResult, rows: int | None, settings: Mapping[str, Any]) 
     return max(1.0, result.step / max(1, result.epochs))
 
 
-def training_rows(material: Material) -> int | None:
-    """How many rows the trials were trained on, from `run.json` or the audit."""
-    document = material.check("data")
-    found = material.store.run_facts().get("rows"), document and document.facts.get("rows")
-    counts = (rows.get("train") for rows in found if isinstance(rows, dict))
-    return next((count for count in counts if isinstance(count, int)), None)
-
-
 def close(material: Material) -> list[Close]:
     """The leading trials of the last stage that has any, then an example of each of a few other
     verdicts, divergence first and then the commonest, then the winner's nets.
     """
-    rows, found = training_rows(material), []
+    rows, found = rows_of(material.store, "train"), []
     for stage, trial, why in [*_searched(material), *_winners(material)][:MOST]:
         if result := material.store.result(stage, trial):
             found.append(Close(result, why, batches(result, rows, _settings(material, stage))))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hpsearch.report.tables.stages import documents, validation_rows
+from hpsearch.report.tables.stages import documents, rows_of
 from hpsearch.store import RunStore
 from hpsearch.trial import TrialResult
 from hpsearch.verdict import CheckDocument, Document, FinalDocument, SearchDocument
@@ -26,7 +26,7 @@ class Material:
         found = documents(store)
         searched = [d.stage for d in found if isinstance(d, SearchDocument)]
         trials = {stage: store.results(stage) for stage in searched}
-        return cls(store, found, trials, validation_rows(store))
+        return cls(store, found, trials, rows_of(store, "validation"))
 
     @property
     def searches(self) -> list[SearchDocument]:

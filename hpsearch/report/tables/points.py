@@ -13,7 +13,7 @@ from hpsearch.report.tables.material import Material
 from hpsearch.report.tables.stages import error_of, parsed, varying
 from hpsearch.report.tables.thinning import LOST
 from hpsearch.search.space import Choice, Space
-from hpsearch.trial import METRICS, Status, TrialResult
+from hpsearch.trial import METRICS, Status, TrialResult, ranking
 from hpsearch.verdict import SearchDocument
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ def is_loss(metric: str) -> bool:
 def everything(material: Material) -> list[TrialResult]:
     """The trials of all search stages in order."""
     return [result for results in material.trials.values() for result in results]
+
+
+def best_first(material: Material) -> list[TrialResult]:
+    """The completed trials of all stages that searched the last one's metric; of equals those of
+    the later stage come first, as in `progress.best_of`.
+    """
+    metric, stages = searched(material), reversed(list(material.trials.values()))
+    found = [r for results in stages for r in ranking(results) if r.metric == metric]
+    return sorted(found, key=lambda r: r.score, reverse=True)
 
 
 def reached(result: TrialResult, metric: str) -> float:

@@ -9,16 +9,17 @@ from pydantic import ValidationError
 
 from hpsearch.curves import tally
 from hpsearch.errors import HostError
-from hpsearch.report.text import metric
+from hpsearch.report.text import counted, metric
 from hpsearch.search.space import Choice, Distribution, parse_space
 from hpsearch.stages.gathering import comparable
 from hpsearch.store import RunStore
-from hpsearch.trial import Status, TrialResult, ranking, standard_error
+from hpsearch.trial import AT_BEST, Status, TrialResult, ranking, standard_error
 from hpsearch.verdict import (
     GOES_ON,
     SEVERITY,
     CheckDocument,
     Document,
+    Edge,
     FinalDocument,
     SearchDocument,
     Verdict,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 TOP = 5  # trials whose places in a range are shown
-AT_BEST = ("val_accuracy", "val_balanced_accuracy", "val_loss", "train_accuracy", "train_loss")
 TRIAL = ("trial", "status", *AT_BEST, "best_epoch", "epochs", "step", "verdict")
 CHECK = ("verdict", "name", "value", "expected", "message", "fix", "diagnosis")
 SPACE = (
@@ -101,6 +101,11 @@ def finished(document: SearchDocument) -> int:
     return document.completed + document.diverged + document.pruned + document.failed
 
 
+def finished_trials(found: Sequence[Document]) -> int:
+    """Of all search stages together."""
+    return sum(finished(d) for d in found if isinstance(d, SearchDocument))
+
+
 def stage_rows(found: Sequence[Document]) -> list[Row]:
     return [{"stage": d.stage, "verdict": d.verdict, "says": says(d)} for d in found]
 
@@ -115,21 +120,21 @@ def says(document: Document) -> str:
         return f"{document.message}; {document.decision}"
     best, done = document.best, finished(document)
     if best is None:
-        return document.message or f"{done} of {document.trials} trials, none completed"
+        return document.message or f"{done} of {counted(document.trials, 'trial')}, none completed"
     value = metric(str(best["metric"]), best["value"])
     if document.verdict is None:
-        return f"{done} of {document.trials} trials, best so far {value}"
+        return f"{done} of {counted(document.trials, 'trial')}, best so far {value}"
     flagged = [edge.hparam for edge in document.edges if edge.strength != "info"]
     edge = f"; {', '.join(flagged)} on an edge" if flagged else ""
     lost = f"{document.diverged} diverged" + (
         f", {document.failed} failed" if document.failed else ""
     )
-    return f"best {value} of {document.trials} trials, {lost}{edge}"
+    return f"best {value} of {counted(document.trials, 'trial')}, {lost}{edge}"
 
 
 def _final_says(document: FinalDocument) -> str:
     if document.winner is None:
-        return document.message or f"{document.trials} trials to train again"
+        return document.message or f"{counted(document.trials, 'trial')} to train again"
     if document.test is None:
         return f"{document.chosen}; no test set"
     low, high = document.test["interval"]
@@ -178,6 +183,12 @@ def _vary(written: Iterator[str]) -> bool:
     """Whether not all are the same: of very many the first few tell."""
     first = next(written)
     return any(each != first for each in written)
+
+
+def narrow(document: SearchDocument) -> list[Edge]:
+    """The edges that the search should have gone beyond, strong ones first."""
+    flagged = [edge for edge in document.edges if edge.strength in ("strong", "warn")]
+    return sorted(flagged, key=lambda edge: edge.strength != "strong")
 
 
 def space_rows(document: SearchDocument, results: Sequence[TrialResult]) -> list[Row]:
@@ -241,11 +252,12 @@ def _position(kind: Distribution, value: Any) -> float:
     return kind.position(value)
 
 
-def validation_rows(store: RunStore) -> int | None:
-    """How many rows the validation accuracy was measured on, from `run.json` or the audit."""
+def rows_of(store: RunStore, split: str) -> int | None:
+    """How many rows a split has, from `run.json` or the audit; None where neither tells."""
     document = store.check_document("data")
     found = store.run_facts().get("rows"), document.facts.get("rows") if document else None
-    return next((rows.get("validation") for rows in found if isinstance(rows, dict)), None)
+    counts = (rows.get(split) for rows in found if isinstance(rows, dict))
+    return next((count for count in counts if isinstance(count, int)), None)
 
 
 def error_of(name: str, value: Any, rows: int | None) -> float | None:
@@ -253,3 +265,11 @@ def error_of(name: str, value: Any, rows: int | None) -> float | None:
     if name != "val_accuracy" or not rows or not isinstance(value, int | float):
         return None
     return standard_error(value, rows)
+
+
+def tied(best: Sequence[TrialResult], rows: int | None) -> int:
+    """How many of the trials, best first, lie within one standard error of the first, which counts
+    too; 1 where that error is not known.
+    """
+    error = error_of(best[0].metric, best[0].value, rows) if best else None
+    return 1 if error is None else sum(r.score >= best[0].score - error for r in best)

@@ -13,9 +13,9 @@ from hpsearch.nn.activations import ACTIVATIONS
 from hpsearch.nn.params import Params
 from hpsearch.prediction import Predictor
 from hpsearch.report.tables.material import Material
+from hpsearch.report.tables.points import best_first
 from hpsearch.stages.final import wilson
 from hpsearch.stages.mistakes import NAME as MISTAKES
-from hpsearch.trial import ranking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ def _image_shape(material: Material) -> tuple[int, int, int] | None:
 def _model(material: Material) -> tuple[str, Predictor] | None:
     """The file within the run, and what it holds."""
     ended = material.final
-    best = next(iter(ranking([r for found in material.trials.values() for r in found])), None)
+    best = next(iter(best_first(material)), None) if material.searches else None
     tried = [ended.model if ended else "", f"{best.stage}/best.npz" if best else ""]
     for name in filter(None, tried):
         try:
