@@ -1,13 +1,15 @@
 """Records that are JSON, but not what was written: named, or shown as a gap, and never a bug."""
 
 import json
+import math
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_report_samples import quickly
+from test_report_samples import quickly, search, trial
 from test_runner import SMALL
 from typer.testing import CliRunner
 
@@ -70,6 +72,22 @@ def store(finished, tmp_path):
     ignored = shutil.ignore_patterns("report.html")
     shutil.copytree(finished.folder, tmp_path / "runs" / finished.name, ignore=ignored)
     return RunStore(tmp_path / "runs", finished.name)
+
+
+@pytest.mark.parametrize("loss", [math.inf, math.nan, 1e308, 1e17, 0.0, -3.0])
+def test_losses_that_are_all_alike_and_odd_are_shown(tmp_path, loss):
+    store = RunStore(tmp_path / "runs", "odd")
+    store.write_config("name: odd\n")
+    results = [trial(n, [0.5], metric="val_loss", learning_rate=10.0**-n) for n in range(6)]
+    same = [replace(r.curves, val_loss=[loss], train_loss=[loss]) for r in results]
+    results = [replace(r, curves=each) for r, each in zip(results, same, strict=True)]
+    space = {"learning_rate": {"log_uniform": [1e-6, 1]}}
+    store.write_document(
+        search(best=results[0].described, metric="val_loss", space=space, next_space={}, edges=())
+    )
+    store.record(*results)
+    looked_at(store)
+    assert UNREAD not in store.report.read_text()
 
 
 def put(record, where, value):
@@ -187,8 +205,6 @@ def test_what_no_float_can_hold_is_no_real_number(value):
 
 @given(st.lists(st.sampled_from([1, 1.0, True, "1", (1,), None]), max_size=6))
 def test_an_hparam_varies_if_it_is_written_in_several_ways(finished, values):
-    from dataclasses import replace
-
     one = finished.results("coarse")[0]
     results = [replace(one, hparams={"x": value}) for value in values]
     expected = len(results) == 1 or len({repr(value) for value in values}) > 1

@@ -1,5 +1,6 @@
 """How far a run has come: its gates, its best trial, and both as plain JSON."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,8 +62,13 @@ def best_of(found: Sequence[Document]) -> dict[str, Any] | None:
         return None
     sign = -1 if comparable[-1].metric == "val_loss" else 1
     latest_first = reversed(comparable)
-    best = max(latest_first, key=lambda d: sign * float((d.best or {})["value"]))
+    best = max(latest_first, key=lambda d: _score(sign, (d.best or {})["value"]))
     return {"stage": best.stage, **best.to_json()["best"]}
+
+
+def _score(sign: int, value: float | None) -> float:
+    """Larger is better; a value that is not finite, which is null in a document, is the worst."""
+    return -math.inf if value is None else sign * float(value)
 
 
 def following(found: Sequence[Document], *, strict: bool = False) -> str:

@@ -166,7 +166,8 @@ class Upwards:
         self.capped = on_log(metric, finite)
         if self.capped:
             self.worst = float(np.quantile(finite, 1 - WORST))
-        self.span = (self.best - self.worst) or (-1 if is_loss(metric) else 1) * 0.1
+        room = max(0.1, 0.001 * abs(self.worst))  # where all are alike, however far from 0
+        self.span = (self.best - self.worst) or (-room if is_loss(metric) else room)
         self.lost = self.worst - 0.1 * self.span
 
     def of(self, value: float) -> float:
