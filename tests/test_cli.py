@@ -382,6 +382,8 @@ def test_a_signal_stops_cleanly_and_keeps_what_is_finished(tmp_path, number, cod
 PRESSED = """
 import os, runpy, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
+
 class Pressed:
     def find_spec(self, name, *rest):
         if name == "hpsearch.commands":
