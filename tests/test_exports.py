@@ -12,7 +12,7 @@ from test_report_samples import full_run, search, settings, trial
 from typer.testing import CliRunner
 
 from hpsearch.cli import app
-from hpsearch.exports import library
+from hpsearch.exports import packages
 from hpsearch.store import RunStore
 
 LIBRARIES = {"optuna": "Optuna", "tensorboard": "tensorboardX", "mlflow": "MLflow"}
@@ -102,7 +102,7 @@ def test_a_missing_library_is_asked_for(run, tmp_path, monkeypatch, kind):
     def missing(name):
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(library, "import_module", missing)
+    monkeypatch.setattr(packages, "import_module", missing)
     found = shell("r", "--to", kind)
     assert found.exit_code == 2
     assert f"--to {kind}: needs {LIBRARIES[kind]}" in found.stderr

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from hpsearch.exports.database import Rows, fill
-from hpsearch.exports.library import needed, quiet
+from hpsearch.exports.packages import needed, quiet
 from hpsearch.exports.source import Exported, Progress, best, facts, scalar
 from hpsearch.trial import Status, TrialResult
 

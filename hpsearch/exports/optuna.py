@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hpsearch.exports.database import Rows, fill
-from hpsearch.exports.library import needed, quiet
+from hpsearch.exports.packages import needed, quiet
 from hpsearch.exports.source import Exported, Progress, best, facts, scalar
 from hpsearch.search.distributions import Bounded, OneMinusLogUniform
 from hpsearch.search.space import Choice, Distribution

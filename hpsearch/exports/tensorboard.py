@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hpsearch.exports.library import needed, quiet
+from hpsearch.exports.packages import needed, quiet
 from hpsearch.exports.source import Exported, Progress, best, scalar
 from hpsearch.search.distributions import Bounded
 from hpsearch.trial import AT_BEST, Status, TrialResult
