@@ -19,9 +19,12 @@ PER_STEP = 200_000  # what a trial's step costs besides its products, in multipl
 
 @dataclass(frozen=True)
 class Task:
-    """What travels to an executor: the specs of one cohort, in the order of their ids."""
+    """What travels to an executor: the specs of one cohort, in the order of their ids. After so
+    many `seconds` they pause where an epoch ends, so that they can be written down.
+    """
 
     specs: tuple[TrialSpec, ...]
+    seconds: float = math.inf
 
     @property
     def cost(self) -> float:

@@ -4,12 +4,13 @@ A cohort that fails for a reason of its own (its worker died, no memory, a bug) 
 trial at a time, and the trial that fails alone is a result: status failed, and the reason.
 """
 
+import math
 import tempfile
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -19,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from hpsearch import cohort
 from hpsearch.cohort import Pulse, Task
+from hpsearch.config.schema import Search
 from hpsearch.data import Dataset
 from hpsearch.data.sharing import Shared
 from hpsearch.errors import HostError, HpsearchError, Stopped
@@ -27,7 +29,7 @@ from hpsearch.serving import Steps
 from hpsearch.spec import TrialSpec
 from hpsearch.training import STOPPED, Watch, train_cohort
 from hpsearch.trial import Curves, Status, TrialResult
-from hpsearch.workers import WorkerDied, Workers
+from hpsearch.workers import WorkerDied, Workers, WorkerSilent
 
 Train = Callable[[Task], list[TrialResult]]
 
@@ -43,7 +45,7 @@ class Failure:
     task: Task
     reason: str
     trace: str
-    memory: bool
+    remedy: str  # where it is the machine's fault, or may be
 
     @classmethod
     def of(cls, task: Task, error: Exception) -> "Failure":
@@ -52,8 +54,13 @@ class Failure:
         text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
         reason = text if died else f"{name}: {text}" if text else name
         trace = "".join(traceback.format_exception(error))
-        killed = died and "SIGKILL" in text  # so a system ends whoever takes too much
-        return cls(task, reason[:LONGEST], trace, memory or killed)
+        remedy = ""
+        if memory or (died and "SIGKILL" in text):  # so a system ends whoever takes too much
+            less = "a smaller model.hidden or train.batch_size, or fewer --jobs"
+            remedy = f"if memory ran out: {less}"
+        elif isinstance(error, WorkerSilent):
+            remedy = "raise search.silence_seconds, or fewer --jobs"
+        return cls(task, reason[:LONGEST], trace, remedy)
 
 
 class Trainer:
@@ -95,19 +102,39 @@ class Allowance:
         return "the budget is spent (search.budget.seconds)" if self.is_over else ""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """When a trial in training is written down, when its worker is given up, both in seconds, and
+    how often it is tried again.
+    """
+
+    checkpoint: float = math.inf
+    silence: float = math.inf
+    retries: int = 1
+
+    @classmethod
+    def of(cls, search: Search) -> "Limits":
+        """As the config has them."""
+        often, silence = search.checkpoint_seconds, search.silence_seconds
+        return cls(often or math.inf, silence or math.inf, search.retries)
+
+
 class Dispatch:
     """Trains the trials of one stage. With `keep` a failed trial is a result, else an error: a
-    check must not judge by what is not there. Once the `allowance` is over no cohort is begun.
+    check must not judge by what is not there; and trials pause to be written down, and go on from
+    there. Once the `allowance` is over no trial is begun.
     """
 
     def __init__(
         self, data: Dataset, watch: Watch, say: Callable[[str], None], *, jobs: int, keep: bool,
-        allowance: Allowance | None = None,
+        allowance: Allowance | None = None, limits: Limits | None = None,
     ) -> None:  # fmt: skip
         self.data, self.watch, self.say = data, watch, say
         self.jobs, self.keep = jobs, keep
         self.allowance = allowance or Allowance()
-        self._failed = set[int]()  # trials of cohorts that failed: each has one more try
+        self.limits = limits or Limits()
+        self._often = self.limits.checkpoint if keep else math.inf
+        self._failed = Counter[int]()  # how often, in company or alone
 
     def steps(self, specs: Sequence[TrialSpec]) -> int:
         """How many trial-steps these trials are."""
@@ -119,7 +146,8 @@ class Dispatch:
         """The results of each cohort as they arrive; see `as_finished` for errors. `begin` is
         called when the workers have been forked: from then on there may be other threads.
         """
-        waiting = deque(cohort.tasks(specs, jobs=self.jobs))
+        tasks, by_id = cohort.tasks(specs, jobs=self.jobs), {spec.id: spec for spec in specs}
+        waiting = deque(replace(task, seconds=self._often) for task in tasks)
         jobs = min(self.jobs, len(waiting))
         kind = kind_for(sum(map(self._seconds, specs)), jobs=jobs)
         limits, busy = threadpool_limits(1), self.watch.in_training()
@@ -136,18 +164,28 @@ class Dispatch:
                         outcome = self._settle(outcome, waiting)
                     if self.allowance.is_over:
                         waiting.clear()
-                    yield outcome
+                    waiting.extendleft(self._rest(outcome, by_id))
+                    yield outcome  # whose taker writes the checkpoints, before the rest begins
+
+    def _rest(self, outcome: Sequence[TrialResult], specs: Mapping[int, TrialSpec]) -> list[Task]:
+        """What is to be trained yet of a cohort that has only paused to be written down."""
+        going = [
+            (specs[r.id], r.epochs) for r in outcome
+            if r.status is Status.PAUSED and r.epochs < specs[r.id].budget.until
+        ]
+        rest = [replace(s, budget=replace(s.budget, done=epochs)) for s, epochs in going]
+        return [Task(tuple(rest), self._often)] if rest else []
 
     def _settle(self, failure: Failure, waiting: deque[Task]) -> list[TrialResult]:
         """Has the trials tried again alone, or gives the one up that was."""
         if not self._failed:
             self.watch.failed(failure.trace)
         specs = failure.task.specs
-        if len(specs) == 1 and specs[0].id in self._failed:
+        if len(specs) == 1 and self._failed[specs[0].id] >= self.limits.retries:
             return [self._given_up(specs[0], failure)]
         self._announce(failure)
-        self._failed |= {spec.id for spec in specs}
-        waiting.extend(Task((spec,)) for spec in specs)
+        self._failed.update(spec.id for spec in specs)
+        waiting.extend(Task((spec,), self._often) for spec in specs)
         return []
 
     @contextmanager
@@ -160,8 +198,9 @@ class Dispatch:
         with ExitStack() as left:
             trainer = Trainer(self.data, partial(_folder, left))
             with Workers[Task, list[TrialResult]](
-                trainer, steps=self.watch.steps, stop=stop, forks=jobs, pulse=self.watch.pulse
-            ) as workers:
+                trainer, steps=self.watch.steps, stop=stop, forks=jobs, pulse=self.watch.pulse,
+                silence=self.limits.silence,
+            ) as workers:  # fmt: skip
 
                 def leave() -> None:
                     stop.set()
@@ -201,9 +240,8 @@ class Dispatch:
                 hparams=spec.hparams, metric=spec.metric, curves=Curves(), losses=[], step=0,
                 reason=failure.reason,
             )  # fmt: skip
-        if failure.memory:
-            less = "a smaller model.hidden or train.batch_size, or fewer --jobs"
-            raise HostError(f"{said}; if memory ran out: {less}")
+        if failure.remedy:
+            raise HostError(f"{said}; {failure.remedy}")
         error = RuntimeError(said)
         error.add_note(failure.trace)
         raise error

@@ -12,12 +12,19 @@ from hpsearch.trial import Status, TrialResult
 def missing(
     stage: Stage, context: Context, known: Mapping[int, TrialResult], checkpoints: Checkpoints
 ) -> list[TrialSpec]:
-    """The trials to train next, given those `known`: finished or paused."""
+    """The trials to train next, given those `known`: finished, or paused, which go on."""
     return [
-        replace(spec, checkpoint=checkpoints.path(spec.id)) if spec.budget.done else spec
+        replace(_from_where_it_is(spec, known.get(spec.id)), checkpoint=checkpoints.path(spec.id))
         for spec in stage.plan(context, by_id(known))
         if spec.id not in known or known[spec.id].status is Status.PAUSED
     ]
+
+
+def _from_where_it_is(spec: TrialSpec, paused: TrialResult | None) -> TrialSpec:
+    """The trial's rest; all of it where what has paused is another trial of that number."""
+    same = paused and (paused.seed, paused.hparams) == (spec.seed, spec.hparams)
+    done = paused.epochs if paused and same else 0
+    return replace(spec, budget=replace(spec.budget, done=done))
 
 
 def pruned(

@@ -19,7 +19,7 @@ from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
 from hpsearch.data.sharing import mapped_files
-from hpsearch.dispatch import Allowance, Dispatch
+from hpsearch.dispatch import Allowance, Dispatch, Limits
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.portable import portable
 from hpsearch.progress import Display
@@ -235,12 +235,12 @@ class Runner:
         checkpoints = self.store.checkpoints(context.stage)
         paused = checkpoints.paused() if keep else []
         known = {result.id: result for result in [*paused, *done]}
-        announced = {result.id for result in done}
+        announced, limits = {r.id for r in done}, Limits.of(self.config.search)
         self._take(pausing.pruned(stage, context, known, checkpoints), known, keep=keep)
         while missing := pausing.missing(stage, context, known, checkpoints):
             work = Dispatch(
-                self.data, self.watch, self.view.say, jobs=self.jobs, keep=keep, allowance=within
-            )
+                self.data, self.watch, self.view.say, jobs=self.jobs, keep=keep,
+                allowance=within, limits=limits)  # fmt: skip
             new = {*known, *(spec.id for spec in missing)} - announced
             announced |= new
             begin = partial(self.view.begin, context.stage, len(new), work.steps(missing))

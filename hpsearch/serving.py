@@ -2,13 +2,16 @@
 
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from subprocess import TimeoutExpired
 from typing import Any, NoReturn
 
 from hpsearch.blas import one_thread
@@ -89,6 +92,58 @@ def _portable(error: Exception) -> Exception:
         error = RuntimeError(f"{type(error).__name__}: {error}")
     error.add_note(f"In the worker:\n{trace}")
     return error
+
+
+class Fork:
+    """A copy of this process that serves at the socket; every other file is closed in it, or the
+    sockets and locks of its parent would outlive that.
+    """
+
+    def __init__(self, socket: int, work: Work) -> None:
+        self.returncode: int | None = None
+        self._lock = threading.Lock()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()  # or what is in their buffers would be written twice
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _close_all_but(socket)
+                serve(socket, work)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(1)
+
+    def poll(self) -> int | None:
+        with self._lock:
+            return self._poll()
+
+    def _poll(self) -> int | None:
+        with suppress(ChildProcessError):
+            if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+                self.returncode = os.waitstatus_to_exitcode(ended[1])
+        return self.returncode
+
+    def kill(self) -> None:
+        with self._lock:  # while nobody else can wait for it, the number is this process's
+            if self._poll() is None:
+                os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        started = time.monotonic()
+        while (code := self.poll()) is None:
+            if timeout is not None and time.monotonic() - started > timeout:
+                raise TimeoutExpired("a worker", timeout)
+            time.sleep(0.002)
+        return code
+
+
+def _close_all_but(socket: int) -> None:
+    """Closes every file but the standard ones and the socket; Linux lists those that are open."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (a path's iterdir is one of them)
+        if int(name) > 2 and int(name) != socket:
+            with suppress(OSError):
+                os.close(int(name))
 
 
 if __name__ == "__main__":

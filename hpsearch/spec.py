@@ -33,9 +33,14 @@ class Budget:
     pause: int | None = None
 
     @property
+    def until(self) -> int:
+        """The epoch to train to."""
+        return self.pause or self.epochs
+
+    @property
     def ahead(self) -> int:
         """The epochs to train now."""
-        return (self.pause or self.epochs) - self.done
+        return self.until - self.done
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,15 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from hpsearch import records
 from hpsearch.atomic import (
     State,
-    make_folder,
     remove_leftovers,
     state_of,
     stays_inside,
@@ -23,6 +21,7 @@ from hpsearch.atomic import (
 from hpsearch.checkpoint import Checkpoints
 from hpsearch.csvtables import curves_csv, trials_csv
 from hpsearch.errors import HostError, UsageError
+from hpsearch.locking import locked
 from hpsearch.seal import sealed
 from hpsearch.strictjson import dumps
 from hpsearch.trial import Status, TrialResult
@@ -74,28 +73,22 @@ class RunStore:
     def writing(self) -> Iterator[None]:
         """Holds the run for one writer; the lock dies with its owner. HostError if it is taken."""
         self.require_format()
-        lock = FileLock(stays_inside(self.folder) / ".lock", timeout=0)
-        try:
-            make_folder(self.folder)
-            lock.acquire()
-        except Timeout as error:
-            raise HostError(
-                f"{self.folder}: another hpsearch writes this run; wait for it, or use --run NAME"
-            ) from error
-        except OSError as error:
-            raise HostError(f"{self.folder}: {error}; choose another --runs-dir") from error
-        try:
-            remove_leftovers(self.folder)
-            yield
-        finally:
-            self._leave_nothing_empty()
-            lock.release()
+        first = not self.folder.parent.exists()
+        with locked(stays_inside(self.folder)):
+            try:
+                remove_leftovers(self.folder)
+                yield
+            finally:
+                self._leave_nothing_empty(first)
 
-    def _leave_nothing_empty(self) -> None:
+    def _leave_nothing_empty(self, first: bool) -> None:
         """A command that was refused before it wrote anything leaves no folder."""
         if [p.name for p in self.folder.iterdir()] == [".lock"] and not self.folder.is_symlink():
             (self.folder / ".lock").unlink()
             self.folder.rmdir()
+            with suppress(OSError):  # where others have begun a run since
+                if first:
+                    self.folder.parent.rmdir()
 
     def config_text(self) -> str:
         content = records.bytes_of(self.config) or b""

@@ -22,7 +22,7 @@ from hpsearch.nn.schedules import Clock
 from hpsearch.reading import Yardstick
 from hpsearch.recorder import Recorder
 from hpsearch.spec import TrialSpec, View
-from hpsearch.trial import TrialResult
+from hpsearch.trial import Status, TrialResult
 
 PROBE = 1000  # training rows measured after each epoch, at most
 STOPPED = "stopped; what is finished is kept: run it again to go on"
@@ -48,12 +48,16 @@ class Watch:
 
     @contextmanager
     def in_training(self) -> Iterator[None]:
-        """`busy` for as long as cohorts train."""
+        """`busy` for as long as cohorts train; Stopped at the end where a stop came too late for
+        the last of them.
+        """
         self.busy.set()
         try:
             yield
         finally:
             self.busy.clear()
+        if self.stop.is_set():
+            raise Stopped(STOPPED)
 
 
 def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
@@ -74,10 +78,12 @@ def train_cohort(task: Task, data: Dataset, watch: Watch) -> list[TrialResult]:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         for epoch in count(spec.budget.done):
             _train_epoch(spec, data, rows, recorder, watch, epoch=epoch, until=steps)
-            if not cohort.size or cohort.t == leg.stop:
+            over = time.monotonic() - started >= task.seconds
+            if not cohort.size or cohort.t == leg.stop or over:
                 break
     results = recorder.results(time.monotonic() - started)
-    watch.steps(sum(leg.stop - result.step for result in results))
+    ended = [result for result in results if result.status is not Status.PAUSED]
+    watch.steps(sum(leg.stop - result.step for result in ended))
     judged = zip(results, task.specs, strict=True)
     return [replace(r, verdict=verdict(r, _yardstick(s, data, rows))) for r, s in judged]
 

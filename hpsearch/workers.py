@@ -11,21 +11,21 @@ A worker ends when its socket is closed, and so when its parent is gone, however
 and SIGTERM do not reach it: the parent decides. It writes no files.
 """
 
+import math
 import os
 import pickle
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, Pipe
 from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import Any, Generic, Protocol, TypeVar
 
 from hpsearch.errors import HostError
-from hpsearch.serving import STOP, Tell, Work, serve
+from hpsearch.serving import STOP, Fork, Tell, Work
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,19 +40,25 @@ class WorkerDied(RuntimeError):
     """A worker ended in the middle of a task; the message says how: `killed by SIGKILL`."""
 
 
+class WorkerSilent(WorkerDied):
+    """A worker was ended because it said nothing for too long."""
+
+
 class Workers(Generic[T, R]):
     """Calls `work` on a task in a worker process: one that is idle, else a new one.
 
     To be called from as many threads as there shall be workers. The first `forks` of them are
     forked at once, if this thread is the only one: a lock that another holds would be held for
     ever in the fork. To a fresh interpreter `work` is sent, pickled, and must be importable
-    there. Leaving the context ends them all, with an error at once.
+    there. One that says nothing for `silence` seconds is ended, whatever it does. Leaving the
+    context ends them all, with an error at once.
     """
 
     def __init__(
         self, work: Work, *, steps: Callable[[int], None], stop: threading.Event, forks: int = 0,
-        pulse: Callable[[Any], None] = lambda pulse: None,
+        pulse: Callable[[Any], None] = lambda pulse: None, silence: float = math.inf,
     ) -> None:  # fmt: skip
+        self._silence = silence
         self._work, self._tell, self._stop = work, {"steps": steps, "pulse": pulse}, stop
         self._pickled, self._lock, self._killed = b"", threading.Lock(), False
         self._idle: list[_Worker] = []
@@ -73,7 +79,7 @@ class Workers(Generic[T, R]):
         """
         worker = self._free()
         try:
-            result: R = worker.run(task, self._tell, self._stop)
+            result: R = worker.run(task, self._tell, self._stop, self._silence)
         except WorkerDied as died:
             self._all.discard(worker)
             if worker.ready or self._proven:
@@ -142,7 +148,7 @@ class _Worker:
     def forked(cls, work: Work) -> "_Worker":
         """A copy of this process that has `work` already."""
         with _refused(), _signals_blocked(), _pipe() as (ours, theirs):
-            return cls(ours, _Fork(theirs.fileno(), work))
+            return cls(ours, Fork(theirs.fileno(), work))
 
     @classmethod
     def fresh(cls, work: bytes) -> "_Worker":
@@ -155,9 +161,10 @@ class _Worker:
             )  # fmt: skip
         return cls(ours, process, work)
 
-    def run(self, task: Any, tell: Tell, stop: threading.Event) -> Any:
+    def run(self, task: Any, tell: Tell, stop: threading.Event, silence: float) -> Any:
         """The task's result, while how far it is is passed on, and the stop flag the other way."""
         told: float | None = None
+        quiet = 0.0  # counted in ticks, so that time in which all of us were halted is none
         if self.unsent:
             self._send(self.unsent)
             self.unsent = b""
@@ -169,6 +176,10 @@ class _Worker:
             if told and time.monotonic() - told > STOPPING:
                 self.process.kill()  # it hangs, or a single minibatch takes this long
             kind, value = self._receive()
+            quiet = 0.0 if kind else quiet + TICK
+            if quiet > silence:
+                self.end(now=True)
+                raise WorkerSilent(f"no answer for {silence:g} s")
             if kind in tell:
                 tell[kind](value)
             elif kind == "error":
@@ -210,58 +221,6 @@ class _Worker:
         except TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-class _Fork:
-    """A copy of this process that serves at the socket; every other file is closed in it, or the
-    sockets and locks of its parent would outlive that.
-    """
-
-    def __init__(self, socket: int, work: Work) -> None:
-        self.returncode: int | None = None
-        self._lock = threading.Lock()
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            stream.flush()  # or what is in their buffers would be written twice
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                _close_all_but(socket)
-                serve(socket, work)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(1)
-
-    def poll(self) -> int | None:
-        with self._lock:
-            return self._poll()
-
-    def _poll(self) -> int | None:
-        with suppress(ChildProcessError):
-            if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
-                self.returncode = os.waitstatus_to_exitcode(ended[1])
-        return self.returncode
-
-    def kill(self) -> None:
-        with self._lock:  # while nobody else can wait for it, the number is this process's
-            if self._poll() is None:
-                os.kill(self.pid, signal.SIGKILL)
-
-    def wait(self, timeout: float | None = None) -> int:
-        started = time.monotonic()
-        while (code := self.poll()) is None:
-            if timeout is not None and time.monotonic() - started > timeout:
-                raise TimeoutExpired("a worker", timeout)
-            time.sleep(0.002)
-        return code
-
-
-def _close_all_but(socket: int) -> None:
-    """Closes every file but the standard ones and the socket; Linux lists those that are open."""
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (a path's iterdir is one of them)
-        if int(name) > 2 and int(name) != socket:
-            with suppress(OSError):
-                os.close(int(name))
 
 
 @contextmanager

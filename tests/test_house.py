@@ -22,6 +22,7 @@ FLOORS = (
     ("inert",),
     ("errors", "blas", "strictjson", "seal"),
     ("atomic",),
+    ("locking",),
     ("serving",),
     ("nn", "data", "search", "executors", "workers"),
     ("spec", "trial", "verdict", "config", "environment"),

@@ -76,10 +76,11 @@ class Session:
                 force=self.options.force, strict=self.options.strict,
             )  # fmt: skip
             try:
-                assert runner.data  # bad data must leave nothing behind
                 with ExitStack() as held:
                     if writing:
                         held.enter_context(self.store.writing())
+                    assert runner.data  # bad data must leave nothing behind
+                    if writing:
                         held.enter_context(trace)
                     self._compare(view)
                     yield runner

@@ -209,6 +209,15 @@ class Search(Section):
     coarse: Coarse = Coarse()
     refine: Refine = Refine()
     budget: Budget = Budget()
+    checkpoint_seconds: Rate | None = key(
+        60.0, "how often trials in training are written down, at the end of an epoch; null: never"
+    )
+    silence_seconds: Rate | None = key(
+        600.0, "a worker process without an answer for so long is ended; null: never"
+    )
+    retries: Annotated[int, Field(ge=0, le=100)] = key(
+        1, "how often a trial whose training breaks down is tried again, alone"
+    )
 
 
 class Final(Section):
