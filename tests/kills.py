@@ -43,6 +43,7 @@ WORK: dict[str, tuple[str, ...]] = {
     "sobol": ("--jobs", "2", "--set", "search.sampler=sobol", "--set", OFTEN),
     "grid": ("--jobs", "1", "--set", "search.sampler=grid", "--set", DEEP),
 }  # fmt: skip
+MOMENTS = ("loading", "checks", "coarse", "refine-1", "final", "report")
 PASSING = re.compile(r"\.lock|\.live\.json|report\.html")
 TIMED = re.compile(rb'"(?:train_)?seconds": [^,\n]*|"checksum": [^\n]*')
 
@@ -209,12 +210,7 @@ class Kills:
         before, killed = {}, 0
         while True:
             command = self.start(name, folder)
-            delay = self.rng.uniform(0, min(seconds, 1.5)) if killed < most else 600
-            if killed < most and self.rng.random() < 0.25:
-                while command.poll() is None and moment(folder / "run") not in LATE:
-                    time.sleep(0.001)  # rare moments, which chance alone would hardly meet
-                delay = self.rng.uniform(0, 0.3)
-            if command.wait(delay):
+            if command.wait(self._delay(command, folder / "run", seconds) if killed < most else 600):
                 break
             before = self._killed(name, command, folder / "run", before)
             killed += 1
@@ -222,6 +218,15 @@ class Kills:
             self.faults.append(f"{name}: ended with {command.code}: {command.said()[-400:]}")
         self._compare(name, folder / "run", wanted, before)
         shutil.rmtree(folder)
+
+    def _delay(self, command, folder, seconds):
+        """When to kill: at any time, or, once it is there, in a moment that is soon over."""
+        aim = self.rng.choice((None, None, *MOMENTS[2:]))
+        if aim is None:
+            return self.rng.uniform(0, min(seconds, 1.5))
+        while command.poll() is None and MOMENTS.index(moment(folder)) < MOMENTS.index(aim):
+            time.sleep(0.001)
+        return self.rng.uniform(0, 0.2)
 
     def _killed(self, name, command, folder, before):
         """Kills the group, or now and then a worker first; what is finished then."""
@@ -234,8 +239,11 @@ class Kills:
             if command.wait(self.rng.uniform(0, 0.2)):
                 return finished(folder)
         command.kill()
-        if left := group(command.pid):
-            self.faults.append(f"{name}: {len(left)} processes left")
+        until = time.monotonic() + 5
+        while left := group(command.pid):
+            if time.monotonic() > until:
+                self.faults.append(f"{name}: {len(left)} processes left")
+                break
         now = finished(folder)
         self._check(name, before, now)
         return now
@@ -261,9 +269,6 @@ class Kills:
             "moments": dict(sorted(self.moments.items())),
             "finished trials looked at again": self.kept, "faults": self.faults[:20],
         }  # fmt: skip
-
-
-LATE = ("final", "report")
 
 
 def main():
