@@ -1,9 +1,11 @@
 """The command line: every command by its name; what it does stands in `commands/`."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +14,7 @@ from typer.core import TyperGroup
 from hpsearch import __version__
 from hpsearch.commands import afterwards, checking, examining, exporting, looking, searching
 from hpsearch.commands.options import guarded, open_standard_files
+from hpsearch.errors import Terminated
 from hpsearch.inert import inert
 
 
@@ -96,10 +99,19 @@ app.command("doctor")(examining.doctor)
 app.command("schema")(looking.schema)
 
 
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """As Ctrl-C does it: what is half written is removed, and the terminal put back."""
+    raise Terminated
+
+
 def main() -> None:
     """The console script."""
     open_standard_files()
+    signal.signal(signal.SIGTERM, _terminated)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the signs shows ? instead
-    guarded(lambda: app(prog_name="hpsearch"), debug="--debug" in sys.argv)
+    try:
+        guarded(lambda: app(prog_name="hpsearch"), debug="--debug" in sys.argv)
+    except typer.Exit as ended:  # of a stop before the command began, or after it
+        sys.exit(ended.exit_code)

@@ -31,6 +31,10 @@ class HostError(HpsearchError):
     exit_code = 3
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, where nothing is known that could be stopped more gently."""
+
+
 class Stopped(HpsearchError):
     """The user stopped the run; everything finished so far is kept."""
 

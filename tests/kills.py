@@ -43,7 +43,7 @@ WORK: dict[str, tuple[str, ...]] = {
     "sobol": ("--jobs", "2", "--set", "search.sampler=sobol", "--set", OFTEN),
     "grid": ("--jobs", "1", "--set", "search.sampler=grid", "--set", DEEP),
 }  # fmt: skip
-MOMENTS = ("loading", "checks", "coarse", "refine-1", "final", "report")
+MOMENTS = ("loading", "checks", "coarse", "refine", "final", "report")
 PASSING = re.compile(r"\.lock|\.live\.json|report\.html")
 TIMED = re.compile(rb'"(?:train_)?seconds": [^,\n]*|"checksum": [^\n]*')
 
@@ -175,7 +175,7 @@ def moment(folder):
     if (folder / "final.json").exists():
         ended = b'"verdict": null' not in (folder / "final.json").read_bytes()
         return "report" if ended else "final"
-    begun = sorted(p.parent.name for p in folder.glob("*/stage.json"))
+    begun = sorted(p.parent.name.partition("-")[0] for p in folder.glob("*/stage.json"))
     return begun[-1] if begun else "checks"
 
 
@@ -210,7 +210,8 @@ class Kills:
         before, killed = {}, 0
         while True:
             command = self.start(name, folder)
-            if command.wait(self._delay(command, folder / "run", seconds) if killed < most else 600):
+            delay = 600 if killed == most else self._delay(command, folder / "run", seconds)
+            if command.wait(delay):
                 break
             before = self._killed(name, command, folder / "run", before)
             killed += 1

@@ -16,7 +16,7 @@ import typer
 
 from hpsearch.blas import prepare, usable_cores
 from hpsearch.commands.completing import complete_runs
-from hpsearch.errors import HostError, HpsearchError
+from hpsearch.errors import HostError, HpsearchError, Terminated
 from hpsearch.inert import inert
 from hpsearch.seal import unvouched
 
@@ -118,8 +118,9 @@ def guarded(work: Callable[[], None], *, debug: bool) -> None:
         if debug:
             _print_trace()
         fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        fail("stopped; every finished trial is kept", 130)
+    except KeyboardInterrupt as stopped:
+        code = 143 if isinstance(stopped, Terminated) else 130
+        fail("stopped; every finished trial is kept", code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
