@@ -29,17 +29,29 @@ def serve(socket: int, work: Work | None = None) -> NoReturn:
     pipe, inbox, stop = Connection(socket), SimpleQueue[bytes](), threading.Event()
     threading.Thread(target=_listen, args=(pipe, inbox, stop), daemon=True).start()
     tell = Steps(pipe)
-    sent = inbox.get() if work is None else b""
+    work = work or _unpickled(inbox.get())
     _say(pipe, pickle.dumps(("ready", None)))
     while True:
         task = inbox.get()
         try:
-            work = work or pickle.loads(sent)
             answer = pickle.dumps(("result", work(pickle.loads(task), tell, stop)))
         except Exception as error:
             answer = pickle.dumps(("error", _portable(error)))
         tell.rest()
         _say(pipe, answer)
+
+
+def _unpickled(sent: bytes) -> Work:
+    """The work, which may import much; one that says why where there is none."""
+    try:
+        work: Work = pickle.loads(sent)
+    except Exception as error:
+        lost = error
+
+        def work(task: Any, steps: "Steps", stop: threading.Event) -> NoReturn:
+            raise lost
+
+    return work
 
 
 def _listen(pipe: Connection, inbox: "SimpleQueue[bytes]", stop: threading.Event) -> None:

@@ -4,8 +4,8 @@ A worker is a fork of its parent, which starts in milliseconds and shares its da
 is not safe a fresh interpreter; with a socket between the two. What they say to each other:
 
     parent -> worker   to a fresh one the pickled work; pickled tasks; b"" says stop
-    worker -> parent   ("ready", None), then for each task ("steps", n), ("pulse", p) ...,
-                       and at last ("result", what the work returned) or ("error", what it raised)
+    worker -> parent   ("ready", None) when it has the work; for each task ("steps", n), ("pulse", p)
+                       ..., at last ("result", what the work returned) or ("error", what it raised)
 
 A worker ends when its socket is closed, and so when its parent is gone, however that died. SIGINT
 and SIGTERM do not reach it: the parent decides. It writes no files.
@@ -32,6 +32,7 @@ R = TypeVar("R")
 
 TICK = 0.05  # seconds between two looks at the stop flag
 STOPPING = 1.5  # seconds that a worker has to stop when it is told to
+STARTING = 60.0  # seconds that a worker has, at least, to say its first word
 PATIENCE = 5.0  # seconds that a worker may take to end
 CAN_FORK = sys.platform == "linux"  # elsewhere there are libraries that do not survive it
 
@@ -177,7 +178,7 @@ class _Worker:
                 self.process.kill()  # it hangs, or a single minibatch takes this long
             kind, value = self._receive()
             quiet = 0.0 if kind else quiet + TICK
-            if quiet > silence:
+            if quiet > (silence if self.ready else max(silence, STARTING)):
                 self.end(now=True)
                 raise WorkerSilent(f"no answer for {silence:g} s")
             if kind in tell:

@@ -1,11 +1,13 @@
 """Tasks that end badly, importable by a worker in little time."""
 
+import ctypes
 import os
 import signal
+from pathlib import Path
 
 from hpsearch.errors import DataError, Stopped
 
-BAD = ("kill", "exit", "memory", "bug", "error", "unportable")
+BAD = ("kill", "exit", "segfault", "limit", "hang", "memory", "bug", "error", "unportable")
 
 
 class Unportable(Exception):
@@ -21,10 +23,25 @@ def break_down(how):
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "exit":
         os._exit(7)
+    if how == "segfault":
+        ctypes.string_at(0)
+    if how == "limit":
+        _fill_memory()
+    while how == "hang":
+        pass
     raise {
         "memory": MemoryError("no room"), "bug": ZeroDivisionError("a bug"),
         "error": DataError("the data are bad"), "unportable": Unportable("one", "two"),
     }[how]  # fmt: skip
+
+
+def _fill_memory():
+    """Takes more than this process may."""
+    import resource
+
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, resource.RLIM_INFINITY))
+    bytearray(2**27)
 
 
 def work(task, steps, stop):

@@ -13,13 +13,15 @@ class Poisoned(Trainer):
 
     def __call__(self, task, steps, stop):
         spoil(task)
-        return super().__call__(task, steps, stop)
+        results = super().__call__(task, steps, stop)
+        lost = any(spec.hparams.get("poison") == "unpicklable" for spec in task.specs)
+        return (lambda: results) if lost else results
 
 
 def spoil(task):
     for spec in task.specs:
         how, mark = spec.hparams.get("poison"), spec.hparams.get("once")
-        if how and not (mark and Path(mark).exists()):
+        if how not in (None, "unpicklable") and not (mark and Path(mark).exists()):
             if mark:
                 Path(mark).touch()
             break_down(how)

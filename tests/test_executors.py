@@ -21,7 +21,7 @@ from test_runner import contents, runner
 from hpsearch import cohort, dispatch
 from hpsearch.cohort import Task
 from hpsearch.data import Source, load
-from hpsearch.dispatch import Dispatch
+from hpsearch.dispatch import Dispatch, Limits
 from hpsearch.errors import DataError, HostError, Stopped, UsageError
 from hpsearch.executors import Kind, kind_for
 from hpsearch.nn.optimizers import OPTIMIZERS
@@ -274,7 +274,10 @@ def poisoned(make_spec, how, **more):
 
 
 CAUGHT = {"memory": "MemoryError: no room", "bug": "ZeroDivisionError: a bug"}
-DEADLY = {"kill": "killed by SIGKILL", "exit": "its process ended with exit code 7"}
+DEADLY = {
+    "kill": "killed by SIGKILL", "exit": "its process ended with exit code 7",
+    "segfault": "killed by SIGSEGV",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -297,6 +300,45 @@ def test_a_poisonous_trial_costs_itself_alone(digits, make_spec, monkeypatch, po
     assert len(said) == 2 and "trials failed" in said[0] and "tried again alone" in said[0]
     assert said[1] == f"coarse: trial 4 failed: {reason}"
     assert len(traces) == 1 and (how in DEADLY or "break_down" in traces[0])
+
+
+@linux
+@pytest.mark.parametrize("retries, tries", [(0, 2), (1, 2), (3, 4)])
+def test_a_trial_that_hangs_is_given_up_after_its_tries(
+    digits, make_spec, monkeypatch, poison, retries, tries
+):
+    """Alone in its cohort, or in company first, it has one try at least alone."""
+    specs = [make_spec(n, hparams={"poison": "hang"} if n == 1 else {"n": n}) for n in range(3)]
+    monkeypatch.setenv("HPSEARCH_EXECUTOR", "processes")
+    monkeypatch.setattr(cohort, "tasks", lambda specs, jobs: [Task(tuple(specs))])
+    said, before = [], children(os.getpid())
+    limits = Limits(silence=0.3, retries=retries)
+    work = Dispatch(digits, Watch(), said.append, jobs=1, keep=True, limits=limits)
+    results = {r.id: r for results in work.trained(specs) for r in results}
+    lost = results.pop(1)
+    assert (lost.status, lost.reason) == (Status.FAILED, "no answer for 0.3 s")
+    assert {r.status for r in results.values()} == {Status.DONE} and len(results) == 2
+    assert len(said) == tries and "tried again alone" in said[0]
+    assert children(os.getpid()) == before
+
+
+@linux
+def test_a_check_that_hangs_says_what_to_do(digits, make_spec, monkeypatch, poison):
+    monkeypatch.setenv("HPSEARCH_EXECUTOR", "processes")
+    specs = [make_spec(0, hparams={"poison": "hang"})]
+    limits = Limits(silence=0.1, retries=0)
+    work = Dispatch(digits, Watch(), print, jobs=1, keep=False, limits=limits)
+    with pytest.raises(HostError, match=r"no answer for 0\.1 s; raise search\.silence_seconds"):
+        list(work.trained(specs))
+
+
+def test_time_in_which_all_were_halted_is_no_silence(monkeypatch):
+    """Ticks are counted: between two of them a day may pass."""
+    now = [0.0]
+    monkeypatch.setattr("hpsearch.workers.time.monotonic", lambda: now.append(0) or 1e5 * len(now))
+    told = []
+    with Workers(work, steps=told.append, stop=threading.Event(), silence=60.0) as workers:
+        assert workers("task")[0] == "task"
 
 
 def test_a_trial_that_fails_once_is_trained_after_all(
