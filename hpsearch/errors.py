@@ -31,8 +31,8 @@ class HostError(HpsearchError):
     exit_code = 3
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, where nothing is known that could be stopped more gently."""
+class Terminated(BaseException):
+    """SIGTERM where nothing can be stopped more gently, as KeyboardInterrupt is Ctrl-C."""
 
 
 class Stopped(HpsearchError):

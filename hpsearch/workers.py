@@ -4,8 +4,9 @@ A worker is a fork of its parent, which starts in milliseconds and shares its da
 is not safe a fresh interpreter; with a socket between the two. What they say to each other:
 
     parent -> worker   to a fresh one the pickled work; pickled tasks; b"" says stop
-    worker -> parent   ("ready", None) when it has the work; for each task ("steps", n), ("pulse", p)
-                       ..., at last ("result", what the work returned) or ("error", what it raised)
+    worker -> parent   ("ready", None) when it has the work; for each task ("steps", n) and
+                       ("pulse", p), at last ("result", what the work returned) or
+                       ("error", what it raised)
 
 A worker ends when its socket is closed, and so when its parent is gone, however that died. SIGINT
 and SIGTERM do not reach it: the parent decides. It writes no files.

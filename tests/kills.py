@@ -39,7 +39,7 @@ WORK: dict[str, tuple[str, ...]] = {
     "plain": ("--jobs", "1"),
     "workers": ("--jobs", "2", "--set", DEEP),
     "halved": ("--jobs", "2", "--set", HALVED, "--set", DEEP),
-    "written-down": ("--jobs", "1", "--set", OFTEN, "--set", HALVED, "--set", DEEP),
+    "written-down": ("--jobs", "2", "--set", OFTEN, "--set", HALVED, "--set", DEEP),
     "sobol": ("--jobs", "2", "--set", "search.sampler=sobol", "--set", OFTEN),
     "grid": ("--jobs", "1", "--set", "search.sampler=grid", "--set", DEEP),
 }  # fmt: skip

@@ -72,9 +72,9 @@ class Signals(Kills):
     def _look(self, name, command, folder, code):
         """At what a run that was stopped has left behind."""
         said = command.said()
-        if command.code != code:
+        if command.code not in (code, 128 - code):  # before it could do anything about it
             self.faults.append(f"{name}: ended with {command.code}, not {code}: {said[-300:]}")
-        elif "stopped" not in said or "Traceback" in said:
+        elif (said and "stopped" not in said) or "Traceback" in said:
             self.faults.append(f"{name}: said {said[-300:]!r}")
         if left := group(command.pid):
             self.faults.append(f"{name}: {len(left)} processes left")

@@ -118,7 +118,7 @@ def guarded(work: Callable[[], None], *, debug: bool) -> None:
         if debug:
             _print_trace()
         fail(str(error), error.exit_code)
-    except KeyboardInterrupt as stopped:
+    except (KeyboardInterrupt, Terminated) as stopped:
         code = 143 if isinstance(stopped, Terminated) else 130
         fail("stopped; every finished trial is kept", code)
     except BrokenPipeError:

@@ -20,7 +20,7 @@ from hpsearch.config.written import Override
 from hpsearch.data import Augment, Dataset, Source
 from hpsearch.data import load as load_data
 from hpsearch.environment import environment, other_kernel
-from hpsearch.errors import Stopped
+from hpsearch.errors import Stopped, Terminated
 from hpsearch.executors import wanted_kind
 from hpsearch.finishing import Finisher
 from hpsearch.live import Trace
@@ -87,7 +87,7 @@ class Session:
             except Stopped as stopped:
                 stopped.exit_code = 128 + caught[0] if caught else stopped.exit_code
                 raise
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, Terminated):
                 now = Stopped("stopped at once; every finished trial is kept")
                 now.exit_code = 128 + caught[0] if caught else now.exit_code
                 raise now from None
@@ -162,7 +162,7 @@ def _stop_on_signals(watch: Watch) -> Iterator[list[int]]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if caught:
-            raise KeyboardInterrupt
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
         caught.append(number)
         watch.stop.set()
         if not watch.busy.is_set():

@@ -1,0 +1,136 @@
+"""Thousands of tiny trials, killed every few seconds and read without a pause meanwhile.
+
+`python tests/soak.py --trials 5000`: once disturbed, and once in peace, where the memory and the
+files of the command and what its trials cost are looked at from its beginning to its end.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from kills import Command, contents, finished, group, import_everything
+
+CONFIG = """
+name: run
+model: {hidden: [4]}
+search:
+  space: {learning_rate: {log_uniform: [1e-3, 0.5]}}
+  coarse: {trials: TRIALS, epochs: 2}
+"""
+PLACES = (0.02, 0.25, 0.5, 0.75, 1.0)  # shares of the trials at which the command is looked at
+
+
+def start(root, name):
+    words = ["search", str(root / "soak.yaml"), "--runs-dir", str(root / name), "--jobs", "2"]
+    return Command([*words, "--force"], root / f"{name}.log")
+
+
+def disturbed(root, *, seed, every):
+    """Kills the command every so many seconds until it is done; what was lost or changed."""
+    rng, kills, before, faults = random.Random(seed), 0, {}, []
+    reader = os.fork()
+    if reader == 0:
+        read_on(root / "disturbed", root / "reads.json")
+    while True:
+        command = start(root, "disturbed")
+        if command.wait(rng.uniform(0.5, 1.5) * every):
+            break
+        command.kill()
+        kills += 1
+        now = finished(root / "disturbed" / "run")
+        faults += [f"{t}: lost or changed" for t in before if now.get(t) != before[t]]
+        before = now
+    os.kill(reader, signal.SIGTERM)
+    os.waitpid(reader, 0)
+    if command.code:
+        faults.append(command.said()[-500:])
+    return {"kills": kills, "faults": faults[:10],
+            **json.loads((root / "reads.json").read_text())}  # fmt: skip
+
+
+def read_on(runs, result):
+    """In a fork: reads the run again and again, as `status` and `report` do, until it is told to
+    stop.
+    """
+    from hpsearch.report.status import Look
+    from hpsearch.store import RunStore
+
+    over, reads, errors = [], 0, []
+    signal.signal(signal.SIGTERM, lambda *_: over.append(1))
+    while not over:
+        try:
+            store = RunStore(runs, "run")
+            Look.at(store)
+            store.documents()
+            store.results("coarse") if reads % 50 == 0 else None
+            store.best_trial("coarse")
+            reads += 1
+        except Exception as error:
+            errors.append(repr(error))
+    result.write_text(json.dumps({"reads": reads, "errors of readers": errors[:10]}))
+    os._exit(0)
+
+
+def in_peace(root, trials):
+    """The command's memory in MB, open files, and seconds per trial, at its places."""
+    command, began, found = start(root, "peace"), time.monotonic(), []
+    places = [max(1, round(share * trials)) for share in PLACES]
+    folder = root / "peace" / "run" / "coarse" / "trials"
+    while command.poll() is None:
+        done = sum(1 for _ in folder.glob("*.json")) if folder.exists() else 0
+        while places and done >= places[0]:
+            places.pop(0)
+            found.append((done, time.monotonic() - began, *looked_at(command.pid)))
+        time.sleep(0.02)
+    if command.code:
+        return {"fault": command.said()[-500:]}
+    first, last = found[0], found[-1]
+    each = [
+        round(1000 * (b[1] - a[1]) / (b[0] - a[0]), 2)
+        for a, b in pairwise(found) if b[0] > a[0]
+    ]  # fmt: skip
+    return {
+        "memory grew by MB": round(last[2] - first[2], 1),
+        "open files grew by": last[3] - first[3],
+        "ms per trial, by quarters": each, "left": len(group(command.pid)),
+    }  # fmt: skip
+
+
+def looked_at(pid):
+    """Resident MB, and the number of open files."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        size = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+        return size / 1024, len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    except (OSError, StopIteration):
+        return float("nan"), 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=5000)
+    parser.add_argument("--every", type=float, default=3.0, help="seconds between two kills")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    import_everything()
+    with tempfile.TemporaryDirectory(prefix="soak-") as name:
+        root = Path(name)
+        (root / "soak.yaml").write_text(CONFIG.replace("TRIALS", str(given.trials)))
+        peace = in_peace(root, given.trials)
+        hurt = disturbed(root, seed=given.seed, every=given.every)
+        one, two = (contents(root / n / "run") for n in ("peace", "disturbed"))
+        others = sorted(name for name in {*one, *two} if one.get(name) != two.get(name))
+    found = {"in peace": peace, "disturbed": hurt, "files": len(one), "files that differ": others}
+    print(json.dumps(found, indent=2))
+    return 1 if others or hurt["faults"] or hurt["errors of readers"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
