@@ -114,8 +114,8 @@ class Runner:
         assert isinstance(document, SearchDocument)
         document = rounds.decided(context, Round(document, done), over=self.allowance.said)
         self._write_next(document)
-        self.store.write_document(document)
         self.store.checkpoints(name).remove(*(result.id for result in done))
+        self.store.write_document(document)
         self.judged.add(name)
         self.view.end(document)
         return document

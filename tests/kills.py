@@ -44,6 +44,7 @@ WORK: dict[str, tuple[str, ...]] = {
     "grid": ("--jobs", "1", "--set", "search.sampler=grid", "--set", DEEP),
 }  # fmt: skip
 MOMENTS = ("loading", "checks", "coarse", "refine", "final", "report")
+REPORTS = 0.25  # of all kills, at most: what is done then is no more to be lost
 PASSING = re.compile(r"\.lock|\.live\.json|report\.html")
 TIMED = re.compile(rb'"(?:train_)?seconds": [^,\n]*|"checksum": [^\n]*')
 
@@ -210,7 +211,8 @@ class Kills:
         before, killed = {}, 0
         while True:
             command = self.start(name, folder)
-            delay = 600 if killed == most else self._delay(command, folder / "run", seconds)
+            enough = killed == most or self.moments["report"] > REPORTS * (self.kills + 10)
+            delay = 600 if enough else self._delay(command, folder / "run", seconds)
             if command.wait(delay):
                 break
             before = self._killed(name, command, folder / "run", before)

@@ -29,7 +29,7 @@ PLACES = (0.02, 0.25, 0.5, 0.75, 1.0)  # shares of the trials at which the comma
 
 def start(root, name):
     words = ["search", str(root / "soak.yaml"), "--runs-dir", str(root / name), "--jobs", "2"]
-    return Command([*words, "--force"], root / f"{name}.log")
+    return Command([*words, "--stage", "coarse"], root / f"{name}.log")
 
 
 def disturbed(root, *, seed, every):

@@ -74,7 +74,7 @@ class Signals(Kills):
         said = command.said()
         if command.code not in (code, 128 - code):  # before it could do anything about it
             self.faults.append(f"{name}: ended with {command.code}, not {code}: {said[-300:]}")
-        elif (said and "stopped" not in said) or "Traceback" in said:
+        elif not ("stopped" in said or said == "" or "next: " in said) or "Traceback" in said:
             self.faults.append(f"{name}: said {said[-300:]!r}")
         if left := group(command.pid):
             self.faults.append(f"{name}: {len(left)} processes left")

@@ -125,6 +125,27 @@ def test_the_final_trials_are_written_down_too(tmp_path, monkeypatch):
     assert models[0] == models[1]
 
 
+@pytest.mark.parametrize("stage", ["coarse", "final"])
+def test_a_kill_before_checkpoints_are_removed_leaves_none_in_the_end(
+    stage, tmp_path, monkeypatch
+):
+    """Trials are on record, their checkpoints still there, and the stage is not judged."""
+    work = finisher(tmp_path, OFTEN)
+    if stage == "final":
+        work.search("coarse")
+
+    def kill(checkpoints, *trials):
+        raise Cut
+
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr(Checkpoints, "remove", kill)
+        work.search("coarse") if stage == "coarse" else work.final()
+    assert work.store.checkpoints(stage).exist and work.store.finished(stage)
+    again = finisher(tmp_path, OFTEN)
+    again.search("coarse") if stage == "coarse" else again.final()
+    assert not (work.store.folder / "checkpoints").exists()
+
+
 def test_what_is_in_training_when_the_time_is_up_is_finished(digits, make_spec, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     specs = [make_spec(n, budget=Budget(4), checkpoint=checkpoints.path(n)) for n in range(3)]

@@ -274,10 +274,7 @@ def poisoned(make_spec, how, **more):
 
 
 CAUGHT = {"memory": "MemoryError: no room", "bug": "ZeroDivisionError: a bug"}
-DEADLY = {
-    "kill": "killed by SIGKILL", "exit": "its process ended with exit code 7",
-    "segfault": "killed by SIGSEGV",
-}  # fmt: skip
+DEADLY = {"kill": "killed by SIGKILL", "segfault": "killed by SIGSEGV"}
 
 
 @pytest.mark.parametrize(
@@ -303,7 +300,7 @@ def test_a_poisonous_trial_costs_itself_alone(digits, make_spec, monkeypatch, po
 
 
 @linux
-@pytest.mark.parametrize("retries, tries", [(0, 2), (1, 2), (3, 4)])
+@pytest.mark.parametrize("retries, tries", [(0, 2), (3, 4)])
 def test_a_trial_that_hangs_is_given_up_after_its_tries(
     digits, make_spec, monkeypatch, poison, retries, tries
 ):
