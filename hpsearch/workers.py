@@ -111,13 +111,13 @@ class Workers(Generic[T, R]):
         """Ends all workers in the middle of whatever they do, and those that are yet to start."""
         with self._lock:
             self._killed = True
-            for worker in self._all:
+            for worker in tuple(self._all):  # from which other threads take those that end
                 worker.process.kill()
 
     def _end(self, *, now: bool) -> None:
         if now:
             self.kill()
-        for worker in self._all:
+        for worker in tuple(self._all):
             worker.pipe.close()
         while self._all:
             self._all.pop().end()

@@ -44,7 +44,7 @@ WORK: dict[str, tuple[str, ...]] = {
     "grid": ("--jobs", "1", "--set", "search.sampler=grid", "--set", DEEP),
 }  # fmt: skip
 MOMENTS = ("loading", "checks", "coarse", "refine", "final", "report")
-REPORTS = 0.25  # of all kills, at most: what is done then is no more to be lost
+REPORTS = 3  # kills of one run, at most, when all that is left to do is its page
 PASSING = re.compile(r"\.lock|\.live\.json|report\.html")
 TIMED = re.compile(rb'"(?:train_)?seconds": [^,\n]*|"checksum": [^\n]*')
 
@@ -208,15 +208,15 @@ class Kills:
         """One run, killed at most so many times until it has got to its end."""
         wanted, seconds = self.undisturbed(name)
         folder, self.runs = self.root / f"{name}-{self.runs}", self.runs + 1
-        before, killed = {}, 0
+        before, killed, reports = {}, 0, 0
         while True:
             command = self.start(name, folder)
-            enough = killed == most or self.moments["report"] > REPORTS * (self.kills + 10)
+            enough = killed == most or reports == REPORTS
             delay = 600 if enough else self._delay(command, folder / "run", seconds)
             if command.wait(delay):
                 break
             before = self._killed(name, command, folder / "run", before)
-            killed += 1
+            killed, reports = killed + 1, reports + (moment(folder / "run") == "report")
         if command.code != 0:
             self.faults.append(f"{name}: ended with {command.code}: {command.said()[-400:]}")
         self._compare(name, folder / "run", wanted, before)
