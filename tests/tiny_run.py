@@ -65,7 +65,7 @@ def trials_in(runs: Path) -> dict[str, bytes]:
 
 
 def _files(runs: Path) -> Iterator[Path]:
-    yield from (path for path in sorted(runs.rglob("*")) if path.is_file())
+    yield from (p for p in sorted(runs.rglob("*")) if p.is_file() and p.name != ".lock")
 
 
 def _untimed(path: Path) -> Any:
