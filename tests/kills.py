@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -43,7 +44,8 @@ WORK: dict[str, tuple[str, ...]] = {
     "sobol": ("--jobs", "2", "--set", "search.sampler=sobol", "--set", OFTEN),
     "grid": ("--jobs", "1", "--set", "search.sampler=grid", "--set", DEEP),
 }  # fmt: skip
-MOMENTS = ("loading", "checks", "coarse", "refine", "final", "report")
+CHECKING = ("data", "sanity", "overfit", "sweep")
+MOMENTS = ("loading", *CHECKING, "coarse", "refine", "final", "report")
 REPORTS = 3  # kills of one run, at most, when all that is left to do is its page
 PASSING = re.compile(r"\.lock|\.live\.json|report\.html")
 TIMED = re.compile(rb'"(?:train_)?seconds": [^,\n]*|"checksum": [^\n]*')
@@ -177,7 +179,9 @@ def moment(folder):
         ended = b'"verdict": null' not in (folder / "final.json").read_bytes()
         return "report" if ended else "final"
     begun = sorted(p.parent.name.partition("-")[0] for p in folder.glob("*/stage.json"))
-    return begun[-1] if begun else "checks"
+    if begun:
+        return begun[-1]
+    return next((c for c in CHECKING if not (folder / f"{c}.json").exists()), "sweep")
 
 
 class Kills:
@@ -196,23 +200,23 @@ class Kills:
         return Command(words, folder.with_suffix(".log"), fresh=self.fresh)
 
     def undisturbed(self, name):
-        """What a run of this kind leaves, and the seconds that it takes."""
+        """What a run of this kind leaves."""
         if name not in self._wanted:
-            folder, began = self.root / f"undisturbed-{name}", time.monotonic()
+            folder = self.root / f"undisturbed-{name}"
             command = self.start(name, folder)
             assert command.wait(600) and command.code == 0, command.said()
-            self._wanted[name] = contents(folder / "run"), time.monotonic() - began
+            self._wanted[name] = contents(folder / "run")
         return self._wanted[name]
 
     def one(self, name, most):
         """One run, killed at most so many times until it has got to its end."""
-        wanted, seconds = self.undisturbed(name)
+        wanted = self.undisturbed(name)
         folder, self.runs = self.root / f"{name}-{self.runs}", self.runs + 1
         before, killed, reports = {}, 0, 0
         while True:
             command = self.start(name, folder)
             enough = killed == most or reports == REPORTS
-            delay = 600 if enough else self._delay(command, folder / "run", seconds)
+            delay = 600 if enough else self._delay(command, folder / "run")
             if command.wait(delay):
                 break
             before = self._killed(name, command, folder / "run", before)
@@ -222,12 +226,10 @@ class Kills:
         self._compare(name, folder / "run", wanted, before)
         shutil.rmtree(folder)
 
-    def _delay(self, command, folder, seconds):
-        """When to kill: at any time, or, once it is there, in a moment that is soon over."""
-        aim = self.rng.choice((None, None, *MOMENTS[2:]))
-        if aim is None:
-            return self.rng.uniform(0, min(seconds, 1.5))
-        while command.poll() is None and MOMENTS.index(moment(folder)) < MOMENTS.index(aim):
+    def _delay(self, command, folder):
+        """When to kill: soon, once it is where it was before, or a stage on."""
+        at = MOMENTS.index(moment(folder)) + self.rng.choice((0, 0, 1))
+        while command.poll() is None and MOMENTS.index(moment(folder)) < min(at, len(MOMENTS) - 1):
             time.sleep(0.001)
         return self.rng.uniform(0, 0.2)
 
@@ -238,7 +240,8 @@ class Kills:
         workers = group(command.pid)
         if workers and self.rng.random() < 0.3:
             self.workers += 1
-            os.kill(self.rng.choice(workers), signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it had ended
+                os.kill(self.rng.choice(workers), signal.SIGKILL)
             if command.wait(self.rng.uniform(0, 0.2)):
                 return finished(folder)
         command.kill()
@@ -277,7 +280,7 @@ class Kills:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=500)
-    parser.add_argument("--each", type=int, default=12, help="of one run, at most")
+    parser.add_argument("--each", type=int, default=40, help="of one run, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", nargs="+", default=list(WORK), choices=list(WORK))
     parser.add_argument("--fresh", action="store_true", help="an interpreter for each command")

@@ -35,12 +35,12 @@ class Signals(Kills):
         return sum(map(len, self.took.values()))
 
     def one(self, name, most):
-        wanted, seconds = self.undisturbed(name)
+        wanted = self.undisturbed(name)
         folder, self.runs = self.root / f"{name}-{self.runs}", self.runs + 1
         before = {}
         for _ in range(most):
             command = self.start(name, folder)
-            if command.wait(self._delay(command, folder / "run", seconds)):
+            if command.wait(self._delay(command, folder / "run")):
                 break
             self._stopped(name, command, folder / "run")
             now = finished(folder / "run")
