@@ -15,6 +15,7 @@ from hpsearch.config.load import load
 from hpsearch.csvtables import curves_csv, trials_csv
 from hpsearch.errors import ConfigError, DataError, HostError
 from hpsearch.prediction import Predictor
+from hpsearch.report.text import counted
 from hpsearch.seal import is_sealed
 from hpsearch.store import RunStore
 from hpsearch.trial import TrialResult
@@ -146,7 +147,8 @@ class Examination:
                 good += 1
             except HostError as error:
                 yield self._error("checkpoints", error)
-        yield Check("checkpoints", Verdict.PASS, good, None, f"{good} paused trials as written")
+        said = f"{counted(good, 'paused trial')} as written"
+        yield Check("checkpoints", Verdict.PASS, good, None, said)
 
     def _weights(self) -> Iterator[Check]:
         """Every .npz file, and that a stage's is that of its best trial."""
@@ -166,7 +168,8 @@ class Examination:
             path = folder / stage / "best.npz"
             fix = self._again(path).removeprefix("delete it and ")
             yield self._bad("weights", f"{path}: is gone", f"delete {fix}")
-        yield Check("weights", Verdict.PASS, good, None, f"{good} files of weights as written")
+        said = f"{counted(good, 'file')} of weights as written"
+        yield Check("weights", Verdict.PASS, good, None, said)
 
     def _lacking(self) -> list[str]:
         """The stages that have a best trial and no weights."""
