@@ -123,15 +123,15 @@ class Lockstep:
     def evaluate(self, data: Dataset, rows: Rows, *, zero: bool = False) -> Scores:
         """Loss, accuracy and balanced accuracy of every trial on all `rows`."""
         counts = np.bincount(rows.y, minlength=data.n_classes)
-        loss = np.zeros(self.size)
-        right, one_hot = np.zeros((self.size, data.n_classes)), np.eye(data.n_classes)
+        loss, correct = np.zeros(self.size), np.empty((self.size, len(rows.y)), bool)
         for start in range(0, len(rows.y), CHUNK):
             part = slice(start, start + CHUNK)
             x, y = data.batch(rows, part, self.dtype), rows.y[part]
             inputs = batch(np.zeros_like(x) if zero else x)
             logits = forward(self.net, self.memory.params, inputs, self._tape(len(y), train=False))
-            right += _correct(logits, y) @ one_hot[y]
+            correct[:, part] = _correct(logits, y)
             loss += mean_rows(self.loss(logits, y)) * len(y)
+        right = np.array([np.bincount(rows.y[row], minlength=len(counts)) for row in correct])
         recall = right[:, counts > 0] / counts[counts > 0]
         balanced = np.array([row.mean() for row in recall])
         return Scores(loss / len(rows.y), right.sum(axis=1) / len(rows.y), balanced)

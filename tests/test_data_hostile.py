@@ -22,11 +22,15 @@ from test_data_sources import (
     write_idx,
     write_images,
 )
+from tiny_run import quickly
+from typer.testing import CliRunner
 
+from hpsearch.cli import app
 from hpsearch.data import Source, arrays
 from hpsearch.errors import DataError
 
 CASES = {}
+STRANGE = os.fsdecode(b"a\xff")  # a name as Linux may have it, and no UTF-8
 __all__ = ["own_cache"]
 
 
@@ -242,6 +246,20 @@ def npz_regression(folder):
 @case
 def npz_nan_labels(folder):
     return npz_of(folder, x=np.ones((20, 4)), y=np.where(labels(20), 1.0, np.nan))
+
+
+@case
+def npz_class_that_is_no_text(folder):
+    return npz_of(folder, x=np.ones((20, 4)), y=np.array([STRANGE, "b"] * 10))
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_characters_that_do_not_exist_are_refused(order, tmp_path):
+    y = np.array(["a", "b"] * 10)
+    y.view(np.uint32)[4] = 0x110000
+    source = npz_of(tmp_path, x=np.ones((20, 4)), y=y.astype(f"{order}U1"))
+    with pytest.raises(DataError, match="characters that do not exist"):
+        plain(source)
 
 
 @case
@@ -634,6 +652,13 @@ def image_one_class(folder):
 
 
 @case
+def image_class_that_is_no_text(folder):
+    source = write_images(folder)
+    (folder / "cat").rename(folder / STRANGE)
+    return source
+
+
+@case
 def image_folder_empty(folder):
     return Source("images", folder)
 
@@ -673,6 +698,7 @@ def test_hostile_files_are_refused_in_one_line(name, mapped_from, tmp_path, monk
         (cifar_poisons_the_reader, "it sets attributes"),
         (idx_gz_bomb, "the file holds more"),
         (image_bomb, "exceeds limit"),
+        (image_class_that_is_no_text, r'must be UTF-8, got "a\udcff"; rename'),
         (csv_is_a_folder, "must be a file, got a folder"),
     ],
 )
@@ -705,3 +731,41 @@ def test_reader_is_the_same_after_an_attack(tmp_path):
     from hpsearch.data import cifar10
 
     assert cifar10._encode.__defaults__ is None
+
+
+def test_files_whose_names_are_no_text_are_read(tmp_path):
+    source = write_images(tmp_path / "images")
+    for path in (tmp_path / "images").glob("*/*.png"):
+        path.rename(path.with_name(f"{STRANGE}-{path.name}"))
+    assert len(plain(source).train) > 0
+    (tmp_path / STRANGE).mkdir()
+    table = tmp_path / STRANGE / f"{STRANGE}.csv"
+    table.write_bytes(b"x,y\n" + BODY)
+    assert len(plain(Source("csv", table, target="y")).train) > 0
+
+
+def test_what_has_to_be_written_down_must_be_text_and_the_rest_may_be_anything(
+    tmp_path, monkeypatch
+):
+    quickly(monkeypatch)
+
+    def exits(*words):
+        return CliRunner().invoke(app, [*map(str, words), "--runs-dir", str(tmp_path / STRANGE)])
+
+    (tmp_path / STRANGE).mkdir()
+    (tmp_path / "t.csv").write_bytes(b"x,y\n" + BODY)
+    config = tmp_path / f"{STRANGE}.yaml"
+    config.write_text("data: {source: csv, path: t.csv, target: y}")
+    assert exits("data", config, "--run", "a").exit_code == 0
+    for command in ("report", "status", "doctor", "data"):
+        assert exits(command, "a").exit_code == 0
+    beside = (tmp_path / STRANGE / "t.csv").write_bytes(b"x,y\n" + BODY)
+    within = tmp_path / STRANGE / "c.yaml"
+    within.write_text(config.read_text())
+    refused = exits("data", within, "--run", "b")
+    assert beside and refused.exit_code == 2
+    assert "c.yaml:1:27: data.path: must be UTF-8" in refused.output
+    monkeypatch.chdir(tmp_path)
+    given = CliRunner().invoke(app, ["init", "--data", f"{STRANGE}/t.csv", "--target", "y"])
+    assert given.exit_code == 2 and "must be UTF-8" in given.output
+    assert not (tmp_path / "hpsearch.yaml").exists()

@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,9 +17,15 @@ from test_data_hostile import CASES as HOSTILE
 from test_data_hostile import Gadget, npy_announcing, png
 from test_data_sources import idx_bytes, labels, write_idx, write_images
 
+from hpsearch.config.schema import Config
 from hpsearch.data import Source, load
+from hpsearch.data.signal import signal
 from hpsearch.data.unlabelled import load_unlabelled
 from hpsearch.errors import DataError
+from hpsearch.lockstep import Lockstep
+from hpsearch.nn.net import Net
+from hpsearch.stages.context import Context
+from hpsearch.stages.data import CHECKS, label_signal
 
 MEMORY = 150  # MB beyond what the libraries take
 SECONDS = 2  # of the processor, for one file
@@ -425,6 +432,22 @@ def test_folders_without_end(tmp_path):
         load_unlabelled(tmp_path, ["a", "b"])
     while len(deep) > 1:
         deep.pop().rmdir()
+
+
+def test_ten_thousand_classes_fit_into_memory(tmp_path, rng, make_spec):
+    """A table of 10,000 x 10,000 numbers would be 400 MB or more."""
+    np.savez(tmp_path / "a.npz", x=rng.normal(size=(20_000, 4)), y=np.arange(20_000) % 10_000)
+    source = Source("npz", tmp_path / "a.npz", validation=500)
+    data = load(source, center="feature", scale="standard")
+    cohort = Lockstep([make_spec(0, net=Net((4, 2, 10_000)))])
+    context = Context(Config(), data, "data")
+    audited = [check(context) for check in CHECKS if check is not label_signal]
+    tracemalloc.start()
+    found = [signal(data, 4000).centroid, *cohort.evaluate(data, data.validation).accuracy]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert data.n_classes == 10_000 and len(audited) == 8 and max(found) < 0.1
+    assert peak < MEMORY * 1e6
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from pathlib import Path
 from hpsearch.atomic import write_atomically
 from hpsearch.config.template import json_schema, source_of, template
 from hpsearch.data import Source, load
+from hpsearch.data.files import is_utf8
 from hpsearch.errors import UsageError
 from hpsearch.strictjson import dumps
 
@@ -19,6 +20,8 @@ def write_template(directory: Path, *, data: Path | None, target: str | None, fo
         raise UsageError(f"{path}: is there already; --force writes over it")
     if data is not None and not data.exists():
         raise UsageError(f"--data {data}: no such file or folder")
+    if data is not None and not is_utf8(str(data)):
+        raise UsageError(f"--data {data}: must be UTF-8, as {CONFIG} is; rename it")
     if target is not None and data is None:
         raise UsageError(f"--target {target}: needs --data FILE, the table it is a column of")
     if data is not None:

@@ -17,7 +17,7 @@ from hpsearch.config.searchable import (
     values_of,
 )
 from hpsearch.config.written import Override, Written
-from hpsearch.config.yaml12 import KeyPath
+from hpsearch.config.yaml12 import KeyPath, brief
 from hpsearch.errors import ConfigError
 
 __all__ = ["Found", "Override", "bundled", "dump", "find", "load", "runs"]
@@ -130,5 +130,12 @@ def _absolute(value: object, path: KeyPath, written: Written) -> object:
     """Text as an absolute path, `..` taken out and `~/` filled in; anything else as it is."""
     if not isinstance(value, str):
         return value
+    where = written.at(path)
     place = Path(value).expanduser() if value.startswith("~/") else Path(value)
-    return os.path.normpath(written.at(path).folder / place)
+    whole = os.path.normpath(where.folder / place)
+    try:
+        whole.encode()
+    except UnicodeEncodeError:
+        rule = f"{'.'.join(path)}: must be UTF-8, with every folder on the way, as config.yaml is"
+        raise ConfigError(f"{where.value}: {rule}, got {brief(whole)}; rename it") from None
+    return whole

@@ -20,6 +20,15 @@ def quoted(text: object) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown) + more
 
 
+def is_utf8(text: str) -> bool:
+    """Whether it is text to others too: a file's name may hold bytes that are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn what the operating system says about `path` into a DataError."""

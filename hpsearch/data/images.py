@@ -13,6 +13,7 @@ from hpsearch.data import cache
 from hpsearch.data.dataset import Loaded, Progress, Source
 from hpsearch.data.decode import decode
 from hpsearch.data.files import explicit_splits, needed_folder, needed_path, quoted, reading
+from hpsearch.data.labels import class_names
 from hpsearch.data.rows import Rows
 from hpsearch.errors import DataError
 
@@ -41,8 +42,8 @@ def load_images(source: Source, progress: Progress | None = None) -> Loaded:
     folders = _split_folders(root)
     folders |= explicit_splits(source, own=folders)
     pictures = [each for name, folder in folders.items() for each in _pictures(name, folder)]
+    classes = class_names(sorted({picture.label for picture in pictures}), str(root))
     pixels = _pixels(pictures, progress)
-    classes = tuple(sorted({picture.label for picture in pictures}))
     if len(classes) < 2:
         raise DataError(
             f"{root}: a classifier needs at least 2 classes, found {len(classes)} "

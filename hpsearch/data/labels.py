@@ -1,11 +1,13 @@
 """Class labels as stored, turned into class indices and names."""
 
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpsearch.data.files import quoted
+from hpsearch.data.files import is_utf8, quoted
 from hpsearch.errors import DataError
 
 
@@ -18,7 +20,7 @@ def encode_labels(
     text, for numbers with more than `limit` distinct values (a regression target), and for fewer
     than two classes.
     """
-    stored = _whole(values, place) if values.dtype.kind == "f" else _text(values)
+    stored = _whole(values, place) if values.dtype.kind == "f" else _text(values, place)
     if stored.dtype.kind not in "biuU":
         raise DataError(
             f"{place}: labels must be whole numbers or text, got {values.dtype}; "
@@ -33,7 +35,18 @@ def encode_labels(
             f"{place}: a classifier needs at least 2 classes, found {len(levels)} ({found}); "
             "choose another target or add rows of other classes"
         )
-    return y.reshape(-1).astype(np.int64), tuple(str(level) for level in levels)
+    return y.reshape(-1).astype(np.int64), class_names(levels, place)
+
+
+def class_names(names: Iterable[Any], place: str) -> tuple[str, ...]:
+    """The names as text, which records and models can hold; DataError where UTF-8 cannot."""
+    texts = tuple(map(str, names))
+    for text in texts:
+        if not is_utf8(text):
+            raise DataError(
+                f"{place}: class names must be UTF-8, got {quoted(text)}; rename that class"
+            )
+    return texts
 
 
 def _whole(values: NDArray[Any], place: str) -> NDArray[Any]:
@@ -45,7 +58,13 @@ def _whole(values: NDArray[Any], place: str) -> NDArray[Any]:
     return values.astype(np.int64)
 
 
-def _text(values: NDArray[Any]) -> NDArray[Any]:
+def _text(values: NDArray[Any], place: str) -> NDArray[Any]:
+    if values.dtype.kind == "U" and values.dtype.itemsize:
+        native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+        if (native.view(np.uint32) > sys.maxunicode).any():
+            raise DataError(
+                f"{place}: labels must be text, got characters that do not exist; save them again"
+            )
     return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
 
 

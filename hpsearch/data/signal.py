@@ -42,9 +42,10 @@ def nearest_centroid(dataset: Dataset, train: Rows, x: NDArray[np.float32]) -> L
     sums = np.zeros((dataset.n_classes, dataset.inputs))
     for at in range(0, len(train), CHUNK):
         part = slice(at, at + CHUNK)
-        one_hot = np.eye(dataset.n_classes, dtype=np.float32)[:, train.y[part]]
+        there, which = np.unique(train.y[part], return_inverse=True)
+        one_hot = np.eye(len(there), dtype=np.float32)[:, which]
         with np.errstate(over="ignore", invalid="ignore"):
-            sums += one_hot @ dataset.batch(train, part)
+            sums[there] += one_hot @ dataset.batch(train, part)
     known = np.flatnonzero(counts)
     means = (sums[known] / counts[known, None]).astype(np.float32)
     return np.asarray(known[_distances(x, means).argmin(axis=1)])
