@@ -1,5 +1,6 @@
 """Image folders: layouts, modes, the cache of decoded images, and CIFAR-10 where it is there."""
 
+import io
 import os
 import sys
 from dataclasses import replace
@@ -7,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 from test_data_sources import own_cache, plain, write_images
 
-from hpsearch.data import Source, load
+from hpsearch.data import Source, arrays, load
 from hpsearch.data import images as images_module
 from hpsearch.data.decode import THREADS_PAY, decode
 from hpsearch.data.images import load_images
@@ -126,15 +128,73 @@ def test_images_are_decoded_once_until_a_file_changes(tmp_path, monkeypatch):
     assert load_images(source).x[0, :3].tolist() == [1, 2, 3] and calls == [6, 6]
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"\x80\x04N."])
-def test_a_damaged_cache_is_decoded_again(damage, tmp_path):
+def entries():
+    """What the cache holds."""
+    return sorted(Path(os.environ["HPSEARCH_CACHE_DIR"]).glob("*.npz"))
+
+
+def other_images(content):
+    file = io.BytesIO()
+    np.savez(file, images=np.zeros((5, 6, 5, 3), np.uint8))
+    return file.getvalue()
+
+
+def flipped(at):
+    def damage(content):
+        changed = bytearray(content)
+        changed[at] ^= 1
+        return bytes(changed)
+
+    return damage
+
+
+@pytest.mark.parametrize("mapped_from", [0, 2**24])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: b"", lambda content: b"\x80\x04N.", lambda content: content[:-100],
+     lambda content: content[:400] + content[500:], other_images, flipped(130), flipped(300),
+     flipped(600)],
+)  # fmt: skip
+def test_a_damaged_cache_is_decoded_again_and_said(damage, mapped_from, tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "MAPPED_FROM", mapped_from)
+    said, source = [], write_images(tmp_path / "data", n=3)
+    expected = load_images(source, say=said.append).x.tobytes()
+    (entry,) = entries()
+    good = entry.read_bytes()
+    entry.unlink()  # or whoever maps it would see it change
+    entry.write_bytes(damage(good))
+    for _ in range(2):
+        assert load_images(source, say=said.append).x.tobytes() == expected
+    (line,) = said
+    assert str(entry) in line and line.endswith("; so the images are decoded again")
+    assert entry.read_bytes() == good
+
+
+def test_a_bit_of_the_cache_that_is_flipped_is_noticed_wherever_it_is(tmp_path):
+    """But for what says nothing of the images: names and times of the archive's own."""
     source = write_images(tmp_path / "data", n=3)
-    first = load_images(source)
-    expected = first.x.copy()
-    del first
-    for entry in Path(os.environ["HPSEARCH_CACHE_DIR"]).iterdir():
-        entry.write_bytes(damage)
-    assert np.array_equal(load_images(source).x, expected)
+    expected = load_images(source).x.copy()
+    (entry,) = entries()
+    good, rng = entry.read_bytes(), np.random.default_rng(0)
+    noticed = 0
+    for at in rng.integers(0, len(good), 40):
+        entry.write_bytes(flipped(at)(good))
+        said = []
+        assert np.array_equal(load_images(source, say=said.append).x, expected), at
+        noticed += bool(said)
+    assert noticed > 30
+
+
+def test_what_a_killed_writer_of_the_cache_left_goes(tmp_path):
+    source = write_images(tmp_path / "data", n=3)
+    left = Path(os.environ["HPSEARCH_CACHE_DIR"]) / ".unfinished-a.tmp"
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"half")
+    with FileLock(left.with_name(".lock")):  # he lives
+        load_images(source)
+    assert left.exists() and not entries()
+    load_images(source)
+    assert not left.exists() and len(entries()) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
@@ -147,7 +207,7 @@ def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("HPSEARCH_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     load_images(write_images(tmp_path / "data", n=3))
-    assert [path.suffix for path in (tmp_path / "xdg" / "hpsearch").iterdir()] == [".npy"]
+    assert [path.suffix for path in (tmp_path / "xdg" / "hpsearch").glob("[!.]*")] == [".npz"]
 
 
 def test_without_pillow_the_extra_is_named(tmp_path, monkeypatch):

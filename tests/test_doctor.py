@@ -8,6 +8,7 @@ import shutil
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 from damage import mutations
 from faulty_disk import Disk
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from hpsearch.atomic import _beside
 from hpsearch.cli import app
+from hpsearch.data import cache
 from hpsearch.doctor.folder import examined
 from hpsearch.doctor.machine import machine_checks
 from hpsearch.store import RunStore
@@ -236,3 +238,21 @@ def test_damage_is_exit_1_and_the_table_says_what(store):
     said = " ".join(found.stdout.split())
     assert "fail trials" in said and "coarse: 3 of 4 trials as written" in said
     assert f"next: hpsearch doctor {NAME}" in found.stderr
+
+
+def test_decoded_images_are_verified_and_damaged_ones_removed(tmp_path):
+    def found():
+        return {check.name: check for check in machine_checks(tmp_path)}.get("cache")
+
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "mine.npz").write_bytes(b"of somebody else")
+    assert found() is None
+    for number in range(3):
+        cache.write(cache.key([("a", 1, number)]), np.zeros((4, 5, 6, 3), np.uint8))
+    assert (found().value, found().expected) == (3, 3)
+    path = cache.path_of(cache.key([("a", 1, 1)]))
+    path.write_bytes(path.read_bytes().replace(b"\0" * 100, b"\1" * 100, 1))
+    removed = found()
+    assert removed.verdict is Verdict.PASS and "2 of 3" in removed.message
+    assert not path.exists() and (found().value, found().expected) == (2, 2)
+    assert (tmp_path / "cache" / "mine.npz").exists()

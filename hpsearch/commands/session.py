@@ -123,8 +123,9 @@ class Session:
 
             augment = Augment(**vars(data.augment))
             found = load_data(
-                source, **data.preprocess.model_dump(), augment=augment, progress=tell
-            )
+                source, **data.preprocess.model_dump(), augment=augment, progress=tell,
+                say=view.say,
+            )  # fmt: skip
         for place, searched in augments(self.config):
             Augment(**vars(searched)).check(found.image_shape, place)
         return found

@@ -136,6 +136,7 @@ def _absolute(value: object, path: KeyPath, written: Written) -> object:
     try:
         whole.encode()
     except UnicodeEncodeError:
-        rule = f"{'.'.join(path)}: must be UTF-8, with every folder on the way, as config.yaml is"
-        raise ConfigError(f"{where.value}: {rule}, got {brief(whole)}; rename it") from None
+        key, rule = ".".join(map(str, path)), "must be UTF-8, with every folder on the way"
+        said = f"{where.value}: {key}: {rule}, got {brief(whole)}; rename it"
+        raise ConfigError(said) from None
     return whole

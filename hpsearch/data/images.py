@@ -1,7 +1,8 @@
 """Image folders: one folder per class, or train/ and test/ with one folder per class each."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,18 +33,22 @@ class Picture:
     changed: int  # nanoseconds
 
 
-def load_images(source: Source, progress: Progress | None = None) -> Loaded:
+def load_images(
+    source: Source, progress: Progress | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Loaded:  # fmt: skip
     """All images as bytes (N, H*W*C), C = 3, or 1 where all are grey.
 
     Hidden files and other endings are passed over. Images must agree in size. They are decoded
-    once, in sorted order; `progress(done, total)` is called meanwhile.
+    once, in sorted order; `progress(done, total)` is called meanwhile, and `say` told of a cache
+    that is damaged.
     """
     root = needed_folder(needed_path(source))
     folders = _split_folders(root)
     folders |= explicit_splits(source, own=folders)
     pictures = [each for name, folder in folders.items() for each in _pictures(name, folder)]
     classes = class_names(sorted({picture.label for picture in pictures}), str(root))
-    pixels = _pixels(pictures, progress)
+    pixels = _pixels(pictures, progress, say)
     if len(classes) < 2:
         raise DataError(
             f"{root}: a classifier needs at least 2 classes, found {len(classes)} "
@@ -119,13 +124,19 @@ def _image_files(folder: Path) -> list[tuple[Path, int, int]]:
     return [(folder / name, size, changed) for name, size, changed in sorted(found)]
 
 
-def _pixels(pictures: Sequence[Picture], progress: Progress | None) -> NDArray[Any]:
-    """All images (N, H, W, C) uint8, from the cache where they are in it."""
+def _pixels(
+    pictures: Sequence[Picture], progress: Progress | None, say: Callable[[str], None]
+) -> NDArray[Any]:
+    """All images (N, H, W, C) uint8, from the cache where they are in it as they were written."""
     key = cache.key([(str(picture.path), picture.size, picture.changed) for picture in pictures])
-    cached = cache.read(key, rows=len(pictures))
-    if cached is not None:
-        return cached
+    try:
+        if (cached := cache.read(key, rows=len(pictures))) is not None:
+            return cached
+    except DataError as error:
+        say(f"{str(error).partition('; ')[0]}; so the images are decoded again")
     pixels = decode([picture.path for picture in pictures], progress)
     cache.write(key, pixels)
-    written = cache.read(key, rows=len(pictures))
-    return pixels if written is None else written
+    with suppress(DataError):
+        if (written := cache.read(key, rows=len(pictures))) is not None:
+            return written
+    return pixels

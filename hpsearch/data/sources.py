@@ -35,15 +35,17 @@ DEFAULT_SHARE = 0.1
 def load(
     source: Source, *, center: str, scale: str, whiten: str = "none",
     augment: Augment = NONE, progress: Progress | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Dataset:  # fmt: skip
     """Read, split and fit the preprocessing on the training rows.
 
     `center`, `scale` and `whiten` as in `preprocess.fit`; `progress(done, total)` is called while
-    images are decoded. DataError for whatever cannot be read, split or augmented.
+    images are decoded, `say` where a damaged cache has them decoded again. DataError for whatever
+    cannot be read, split or augmented.
     """
     _check(source)
     if source.source == "images":
-        loaded = load_images(source, progress)
+        loaded = load_images(source, progress, say)
     else:
         loaded = SOURCES[source.source](source)
     augment.check(loaded.image_shape)

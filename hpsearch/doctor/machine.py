@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hpsearch import blas
 from hpsearch.atomic import write_atomically
+from hpsearch.data import cache
 from hpsearch.environment import environment
 from hpsearch.errors import HostError
 from hpsearch.verdict import Check, Verdict
@@ -32,6 +33,7 @@ def machine_checks(runs_dir: Path) -> Iterator[Check]:
     there = next(p for p in (runs_dir.absolute(), *runs_dir.absolute().parents) if p.exists())
     yield _space(there)
     yield _writes(there)
+    yield from _cache()
 
 
 def _versions() -> Check:
@@ -110,6 +112,23 @@ def _writes(folder: Path) -> Check:
     said = f"{small * 1e3:.2f} ms for a record, {LARGE / large / 1e6:.0f} MB/s, in {folder}"
     fix = "keep the runs on a local disk: --runs-dir" if small > SLOWEST else ""
     return Check("disk-writes", _warn(not fix), small, SLOWEST, said, fix)
+
+
+def _cache() -> Iterator[Check]:
+    """Decoded images that are as they were written; the others go, to be decoded again."""
+    there, bad = cache.entries(), dict(cache.damaged())
+    for path in bad:
+        with suppress(OSError):
+            path.unlink()
+    if not there:
+        return
+    said = f"{len(there) - len(bad)} of {len(there)} sets of decoded images as written"
+    kept = [path for path in bad if path.exists()]
+    if kept:
+        yield Check("cache", Verdict.WARN, len(kept), 0, bad[kept[0]], f"delete {kept[0]}")
+        return
+    words = f"{said}, in {cache.folder()}" + ("; the others removed" if bad else "")
+    yield Check("cache", Verdict.PASS, len(there) - len(bad), len(there), words)
 
 
 def _seconds(path: Path, size: int) -> float:
