@@ -5,14 +5,11 @@ trial at a time, and the trial that fails alone is a result: status failed, and 
 """
 
 import math
-import tempfile
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from threading import Event
 from time import monotonic
 
@@ -65,25 +62,20 @@ class Failure:
 
 class Trainer:
     """What a worker process does with a task. To a fresh one it travels without the data, which
-    lie in files then, those in memory in a folder that `folder` makes.
+    lie in files then, those in memory in files that go with what is `left` to do.
     """
 
-    def __init__(self, data: Dataset, folder: Callable[[], Path]) -> None:
-        self.data, self.folder = data, folder
+    def __init__(self, data: Dataset, left: ExitStack) -> None:
+        self.data, self.left = data, left
 
     def __getstate__(self) -> Shared:
-        return Shared.of(self.data, self.folder())
+        return Shared.of(self.data, self.left)
 
     def __setstate__(self, shared: Shared) -> None:
         self.data = shared.open()
 
     def __call__(self, task: Task, steps: Steps, stop: Event) -> list[TrialResult]:
         return train_cohort(task, self.data, Watch(steps=steps, pulse=steps.pulse, stop=stop))
-
-
-def _folder(left: ExitStack) -> Path:
-    """A temporary folder, removed with what is `left` to do."""
-    return Path(left.enter_context(tempfile.TemporaryDirectory(prefix="hpsearch-")))
 
 
 class Allowance:
@@ -196,7 +188,7 @@ class Dispatch:
             yield lambda task: train_cohort(task, self.data, self.watch), stop.set
             return
         with ExitStack() as left:
-            trainer = Trainer(self.data, partial(_folder, left))
+            trainer = Trainer(self.data, left)
             with Workers[Task, list[TrialResult]](
                 trainer, steps=self.watch.steps, stop=stop, forks=jobs, pulse=self.watch.pulse,
                 silence=self.limits.silence,

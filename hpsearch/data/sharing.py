@@ -1,10 +1,12 @@
 """A dataset as other processes open it: its arrays stay in files, which all of them map."""
 
 import mmap
-from contextlib import suppress
+import os
+import tempfile
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from hpsearch.data.dataset import Dataset
 from hpsearch.data.rows import Rows
 from hpsearch.errors import DataError, HostError
+
+OPEN_FILES = Path("/proc/self/fd")  # Linux alone has it
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,12 @@ class Shared:
     rotation: Block | None = None  # of the preprocessing, which is without it in `rest`
 
     @classmethod
-    def of(cls, dataset: Dataset, folder: Path) -> "Shared":
-        """`dataset`, with what no file holds yet written into `folder`, once; what is mapped from
-        a file stays there. HostError where `folder` cannot be written.
+    def of(cls, dataset: Dataset, left: ExitStack) -> "Shared":
+        """`dataset`, with what no file holds yet written into temporary files, once, which go
+        with what is `left` to do; what is mapped from a file stays there. HostError where they
+        cannot be written.
         """
-        blocks = _Blocks(folder)
+        blocks = _Blocks(left)
         splits = (dataset.train, dataset.validation, dataset.test)
         rest = {name: getattr(dataset, name) for name in Dataset.__dataclass_fields__}
         for name in ("train", "validation", "test"):
@@ -117,10 +122,10 @@ def mapped_files(dataset: Dataset) -> list[Block]:
 
 
 class _Blocks:
-    """Finds arrays in their files, or writes them into a folder."""
+    """Finds arrays in their files, or writes them into files of their own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, left: ExitStack) -> None:
+        self.left = left
         self.written: dict[int, Block] = {}
 
     def rows(self, rows: Rows) -> SharedRows:
@@ -133,17 +138,28 @@ class _Blocks:
         return self.written[id(array)]
 
     def _write(self, array: NDArray[Any]) -> Block:
-        path = self.folder / f"array-{len(self.written)}.npy"
         try:
-            np.save(path, array, allow_pickle=False)
-            found = _located(np.load(path, mmap_mode="r"))
+            file, path = _passing_file(self.left)
+            np.ascontiguousarray(array).tofile(file)
+            return Block.of(path, array, 0)
         except OSError as error:
             raise HostError(
-                f"{path}: must hold {array.nbytes / 2**20:.0f} MiB of data for the workers, got: "
-                f"{error.strerror or error}; make room there"
+                f"{tempfile.gettempdir()}: must hold {array.nbytes / 2**20:.0f} MiB of data for "
+                f"the workers, got: {error.strerror or error}; make room there, or set TMPDIR"
             ) from error
-        assert found is not None
-        return found
+
+
+def _passing_file(left: ExitStack) -> tuple[IO[bytes], Path]:
+    """An empty file and where other processes find it. On Linux it has no name of its own, so
+    that it is gone with this process, however that ends.
+    """
+    if OPEN_FILES.is_dir():
+        file = left.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
+        return file, OPEN_FILES.parent.with_name(str(os.getpid())) / "fd" / str(file.fileno())
+    named = left.enter_context(
+        tempfile.NamedTemporaryFile(prefix="hpsearch-", buffering=0)  # noqa: SIM115
+    )
+    return named.file, Path(named.name)
 
 
 def _located(array: NDArray[Any]) -> Block | None:
