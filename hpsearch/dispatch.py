@@ -55,6 +55,8 @@ class Failure:
         if memory or (died and "SIGKILL" in text):  # so a system ends whoever takes too much
             less = "a smaller model.hidden or train.batch_size, or fewer --jobs"
             remedy = f"if memory ran out: {less}"
+        elif died and "SIGBUS" in text:  # so it ends who reads what a file no longer has
+            remedy = "leave the data alone meanwhile, and keep it on a disk that does not fail"
         elif isinstance(error, WorkerSilent):
             remedy = "raise search.silence_seconds, or fewer --jobs"
         return cls(task, reason[:LONGEST], trace, remedy)

@@ -106,6 +106,7 @@ class Finisher(Runner):
         document = final.judge(context, opened, done)
         if document.winner is not None:
             document = self._evaluated(context, document, done)
+        self.files.verify()
         self.store.checkpoints(final.NAME).remove(*(result.id for result in done))
         self.store.write_document(document)
         self.judged.add(final.NAME)

@@ -18,7 +18,7 @@ from hpsearch import pausing
 from hpsearch.config.dump import dump
 from hpsearch.config.schema import Config
 from hpsearch.data import Dataset
-from hpsearch.data.sharing import mapped_files
+from hpsearch.data.sharing import MappedFiles
 from hpsearch.dispatch import Allowance, Dispatch, Limits
 from hpsearch.errors import ConfigError, GateError, HostError
 from hpsearch.portable import portable
@@ -50,7 +50,7 @@ class Runner:
     def data(self) -> Dataset:
         """The data set, loaded when a stage first needs it."""
         data = self._load()
-        self._files = mapped_files(data)
+        self.files = MappedFiles.of(data)
         return data
 
     @cached_property
@@ -90,6 +90,7 @@ class Runner:
         document = stage.judge(context, self._train(stage, context, [], keep=False, within=None))
         assert isinstance(document, CheckDocument)
         document = replace(document, settings=settings)
+        self.files.verify()
         self.store.write_document(document)
         self.judged.add(name)
         self.view.end(document)
@@ -245,8 +246,7 @@ class Runner:
             announced |= new
             begin = partial(self.view.begin, context.stage, len(new), work.steps(missing))
             for results in work.trained(missing, begin):
-                for file in self._files:
-                    file.verify()
+                self.files.verify()
                 self._take(results, known, keep=keep)
             self._take(pausing.pruned(stage, context, known, checkpoints), known, keep=keep)
             if within and within.is_over:

@@ -76,6 +76,7 @@ def train_one(
     watch = replace(runner.watch, epoch=lambda recorder: say(_line(recorder)))
     with threadpool_limits(1):
         result = train_cohort(Task((spec,)), runner.data, watch)[0]
+    runner.files.verify()
     runner.view.trial(result)
     path = None
     if result.weights is not None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hpsearch.config.find import is_run_name
 from hpsearch.csvtables import neutral
+from hpsearch.data.truncation import truncation_said
 from hpsearch.data.unlabelled import Unlabelled, load_unlabelled
 from hpsearch.errors import DataError, UsageError
 from hpsearch.inert import plain
@@ -66,8 +67,9 @@ def predict(model: str, named: str, *, runs_dir: Path) -> Answers:
     if not (named and _exists(data)):
         where = named or "(nothing)"
         raise UsageError(f"DATA {where}: must exist; name a file of rows, or a folder of images")
-    rows = load_unlabelled(data, predictor.features, predictor.image_shape)
-    answers = predictor.probabilities(rows.x)
+    with truncation_said(data):
+        rows = load_unlabelled(data, predictor.features, predictor.image_shape)
+        answers = predictor.probabilities(rows.x)
     if not (told := np.isfinite(answers).all(axis=1)).all():
         name = rows.names[int(np.argmin(told))]
         raise DataError(

@@ -19,6 +19,7 @@ from hpsearch.config.searchable import augments
 from hpsearch.config.written import Override
 from hpsearch.data import Augment, Dataset, Source
 from hpsearch.data import load as load_data
+from hpsearch.data.truncation import truncation_said
 from hpsearch.environment import environment, other_kernel
 from hpsearch.errors import Stopped, Terminated
 from hpsearch.executors import wanted_kind
@@ -77,6 +78,7 @@ class Session:
             )  # fmt: skip
             try:
                 with ExitStack() as held:
+                    held.enter_context(truncation_said(self.config.data.path or "the data"))
                     if writing:
                         held.enter_context(self.store.writing())
                     assert runner.data  # bad data must leave nothing behind

@@ -114,11 +114,22 @@ class Shared:
         return Dataset(train=train, validation=validation, test=test, **rest)
 
 
-def mapped_files(dataset: Dataset) -> list[Block]:
-    """The files that the rows of `dataset` are read from as they are needed, as they are now."""
-    splits = [rows for rows in (dataset.train, dataset.validation, dataset.test) if rows]
-    bases = {id(rows.base): rows.base for rows in splits}
-    return [block for base in bases.values() if (block := _located(base))]
+@dataclass(frozen=True)
+class MappedFiles:
+    """The files that a dataset's rows are read from as they are needed, as they were at first."""
+
+    blocks: tuple[Block, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "MappedFiles":
+        splits = [rows for rows in (dataset.train, dataset.validation, dataset.test) if rows]
+        bases = {id(rows.base): rows.base for rows in splits}
+        return cls(tuple(block for base in bases.values() if (block := _located(base))))
+
+    def verify(self) -> None:
+        """DataError where one was changed, so that nothing is recorded of what is not known."""
+        for block in self.blocks:
+            block.verify()
 
 
 class _Blocks:
