@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -41,14 +42,16 @@ class Trace:
         self._written = 0.0
 
     def __enter__(self) -> Self:
-        self._writer = _writer(os.getpid(), self._folder)
+        with suppress(OSError):
+            self._writer = _writer(os.getpid(), self._folder)
         with self._lock:
             self._write()
         return self
 
     def __exit__(self, *raised: object) -> None:
         self._writer = None
-        (self._folder / NAME).unlink(missing_ok=True)
+        with suppress(OSError):  # what stays is known by its writer being gone
+            (self._folder / NAME).unlink()
 
     def begin(self, stage: str, trials: int, steps: int) -> None:
         """So many trials and trial-steps more are to come."""

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,29 +17,73 @@ from hpsearch.atomic import make_folder
 from hpsearch.errors import HostError
 
 NAME = ".lock"
-LOOKS, PAUSE = 20, 0.01  # for the name of an owner who has only just become one; seconds
+LOOKS, PAUSE = 50, 0.01  # at a lock whose named owner is gone; seconds between them
+
+
+@dataclass(frozen=True)
+class Held:
+    """A folder that this process holds by the lock file in it, which nobody can have replaced by
+    another with the same number while it is open here.
+    """
+
+    folder: Path
+    file: tuple[int, int]
+
+    @property
+    def there(self) -> bool:
+        """Whether it lies where it lay: neither moved nor deleted, nor another made since."""
+        return _identity(self.folder / NAME) == self.file
+
+    def require(self) -> None:
+        """HostError where it does not: what is written now would lie in a folder of its own."""
+        if not self.there:
+            raise HostError(
+                f"{self.folder}: was moved or deleted, or the .lock in it, while this hpsearch"
+                " wrote it, which ends here; run it again where the folder is now"
+            )
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[Held]:
     """Holds the folder for one process, at once or not at all; HostError says who holds it."""
     path = folder / NAME
-    lock = FileLock(path, timeout=0)
     try:
         make_folder(folder)
-        lock.acquire()
-    except Timeout as error:
-        raise HostError(
-            f"{folder}: another hpsearch{_owner(path)} writes this run; wait for it, stop it, or"
-            " use --run NAME"
-        ) from error
+        lock = _taken(path)
     except OSError as error:
         raise HostError(f"{folder}: {error}; choose another --runs-dir") from error
     try:
         _sign(path)
-        yield
+        yield Held(folder, _identity(path))
     finally:
         lock.release()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file it is: its device and its number there; (0, 0) where it is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
+def _taken(path: Path) -> FileLock:
+    """The lock. Where who is named in it is gone, it is looked at again: a new owner is about to
+    sign, or a worker that the old one had just forked has yet to run, and to let go of it.
+    """
+    lock = FileLock(path, timeout=0)
+    for _ in range(LOOKS):
+        with suppress(Timeout):
+            lock.acquire()
+            return lock
+        if owner := _owner(path):
+            break
+        time.sleep(PAUSE)
+    raise HostError(
+        f"{path.parent}: another hpsearch{owner} writes this run; wait for it, stop it, or use"
+        " --run NAME"
+    )
 
 
 def _sign(path: Path) -> None:
@@ -51,13 +96,11 @@ def _sign(path: Path) -> None:
 
 
 def _owner(path: Path) -> str:
-    """Who holds the lock, where that can be told; one that is gone has not held it for long."""
-    for _ in range(LOOKS):
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            who = json.loads(path.read_bytes())
-            if _may_live(who):
-                return f" (process {who['process']} on {who['host']}, since {who['since']})"
-        time.sleep(PAUSE)
+    """Who holds the lock, where that can be told."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        who = json.loads(path.read_bytes())
+        if _may_live(who):
+            return f" (process {who['process']} on {who['host']}, since {who['since']})"
     return ""
 
 

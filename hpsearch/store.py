@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from hpsearch.atomic import (
 from hpsearch.checkpoint import Checkpoints
 from hpsearch.csvtables import curves_csv, trials_csv
 from hpsearch.errors import HostError, UsageError
-from hpsearch.locking import locked
+from hpsearch.locking import Held, locked
 from hpsearch.seal import sealed
 from hpsearch.strictjson import dumps
 from hpsearch.trial import Status, TrialResult
@@ -45,6 +45,7 @@ class RunStore:
         self._best: dict[str, tuple[State | None, int | None]] = {}  # by stage
         self._run = self.folder / "run.json"
         self._format_known = False
+        self._held: Held | None = None  # while this is the run's one writer
 
     @property
     def report(self) -> Path:
@@ -74,12 +75,14 @@ class RunStore:
         """Holds the run for one writer; the lock dies with its owner. HostError if it is taken."""
         self.require_format()
         first = not self.folder.parent.exists()
-        with locked(stays_inside(self.folder)):
+        with locked(stays_inside(self.folder)) as self._held:
             try:
                 remove_leftovers(self.folder)
                 yield
             finally:
-                self._leave_nothing_empty(first)
+                if self._held.there:
+                    self._leave_nothing_empty(first)
+                self._held = None
 
     def _leave_nothing_empty(self, first: bool) -> None:
         """A command that was refused before it wrote anything leaves no folder."""
@@ -96,12 +99,12 @@ class RunStore:
 
     def write_config(self, text: str) -> None:
         if self.config_text() != text:
-            write_atomically(self.config, text.encode())
+            self._write(self.config, text.encode())
 
     def write_run(self, facts: Mapping[str, Any]) -> None:
         content = sealed(dumps({"format": FORMAT, **facts}))
         if records.bytes_of(self._run) != content:
-            write_atomically(self._run, content)
+            self._write(self._run, content)
 
     def run_facts(self) -> dict[str, Any]:
         """`run.json`, empty where there is none."""
@@ -124,8 +127,7 @@ class RunStore:
         self._format_known = True
 
     def write_document(self, document: Document) -> None:
-        path = self.document_path(document.stage)
-        write_atomically(path, sealed(dumps(document.to_json())))
+        self._write(self.document_path(document.stage), sealed(dumps(document.to_json())))
 
     def check_document(self, stage: str) -> CheckDocument | None:
         return self._document(stage, CheckDocument.from_json)
@@ -162,6 +164,7 @@ class RunStore:
         """Writes finished trials, those of a cohort together: a trial's file is the truth, and
         exists only when it is whole. Those that have paused become checkpoints.
         """
+        self._require_place()
         paused = [result for result in results if result.status is Status.PAUSED]
         finished = [result for result in results if result.status is not Status.PAUSED]
         if paused:
@@ -232,7 +235,7 @@ class RunStore:
     def write_weights(self, name: str, trial: int, arrays: Mapping[str, Any]) -> Path:
         """The weights of one trial, with what is needed to use them, as `name`.npz."""
         path = self.folder / f"{name}.npz"
-        write_atomically(path, records.packed({"trial": np.array(trial), **arrays}))
+        self._write(path, records.packed({"trial": np.array(trial), **arrays}))
         return path
 
     def arrays(self, name: str) -> dict[str, Any] | None:
@@ -252,17 +255,26 @@ class RunStore:
 
     def write_next(self, stage: str, text: str) -> Path:
         path = self.folder / stage / "next.yaml"
-        write_atomically(path, text.encode())
+        self._write(path, text.encode())
         return path
 
     def write_tables(self, stage: str, results: Sequence[TrialResult]) -> None:
         """`trials.csv` and `curves.csv`, derived from the trials' files; rewritten as a whole."""
         for name, table in (("trials.csv", trials_csv), ("curves.csv", curves_csv)):
             pieces = (text.encode() for text in table(results))
-            write_atomically(self.folder / stage / name, pieces)
+            self._write(self.folder / stage / name, pieces)
 
     def write_report(self, html: str) -> None:
-        write_atomically(self.report, html.encode())
+        self._write(self.report, html.encode())
+
+    def _write(self, path: Path, content: bytes | Iterable[bytes]) -> None:
+        self._require_place()
+        write_atomically(path, content)
+
+    def _require_place(self) -> None:
+        """HostError where the folder that this store writes is no longer where it was."""
+        if self._held:
+            self._held.require()
 
     def _text(self, path: Path) -> str | None:
         """A record's text; None where there is none."""

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
-from hpsearch.search.space import hparams_of
+from pydantic import ValidationError
+
+from hpsearch.search.space import hparams_of, parse_space
 from hpsearch.strictjson import fitting, plain
 
 GOES_ON = "goes on with"  # how the decision after a search stage begins where there is a next one
@@ -168,7 +170,18 @@ class SearchDocument:
         given["carried"] = [hparams_of(each) for each in record.get("carried", ())]
         if given.get("best") is not None:
             fitting(given["best"], BEST)
-        return cls(**fitting({**given, "verdict": verdict, "edges": edges}, cls))
+        document = cls(**fitting({**given, "verdict": verdict, "edges": edges}, cls))
+        for space in (document.space, document.next_space):
+            _parsed(space)
+        return document
+
+
+def _parsed(space: Mapping[str, Any]) -> None:
+    try:
+        parse_space(space)
+    except ValidationError as error:
+        name = error.errors()[0]["loc"][0]
+        raise ValueError(f"{name} cannot be {space[str(name)]!r:.40}") from error
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """`hpsearch diff`: two runs, or two of their trials, side by side: only what differs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hpsearch.config.find import find, is_run_name
 from hpsearch.config.load import load
-from hpsearch.config.schema import Config
+from hpsearch.config.schema import SEARCHABLE, Config
 from hpsearch.errors import UsageError
 from hpsearch.report.grid import Column, Grid, cells
 from hpsearch.report.progress import best_of
@@ -112,6 +112,18 @@ def _scheduled(config: Config, stage: str) -> Facts:
     return {"schedule": part.schedule} if part.schedule and stage != "final" else {}
 
 
+def _settings(config: Config, stage: str, hparams: Mapping[str, Any]) -> Facts:
+    """The sections that decide a trial with these hparams; those of other hpsearches as they are.
+    """
+    known = {name: value for name, value in hparams.items() if name in SEARCHABLE}
+    model, train = config.with_hparams(_scheduled(config, stage) | known)
+    return {
+        "model": model.model_dump(mode="json"), "train": train.model_dump(mode="json"),
+        "data": {"augment": config.augment_with(known).word},
+        "hparams": {name: value for name, value in hparams.items() if name not in known},
+    }  # fmt: skip
+
+
 def _trial(name: str, runs_dir: Path) -> Facts:
     """What there is to say of a trial: all that it was trained with, and what came of it."""
     run, _, trial = name.partition(":")
@@ -122,12 +134,7 @@ def _trial(name: str, runs_dir: Path) -> Facts:
     result = store.result(stage, int(number)) if usable else None
     if result is None:
         raise UsageError(f"{name}: no such trial is finished; name one as RUN:coarse/41")
-    config = _config(store, runs_dir)
-    model, train = config.with_hparams(_scheduled(config, stage) | dict(result.hparams))
-    sections = {
-        "model": model.model_dump(mode="json"), "train": train.model_dump(mode="json"),
-        "data": {"augment": config.augment_with(result.hparams).word},
-    }  # fmt: skip
+    sections = _settings(_config(store, runs_dir), stage, result.hparams)
     metrics = {name: result.at_best(name) for name in AT_BEST if getattr(result.curves, name)}
     came = {
         "status": str(result.status), "seed": result.seed, "epochs": result.epochs,

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from hpsearch.commands.options import Options
+from hpsearch.errors import HostError
 from hpsearch.report.status import Look
 from hpsearch.report.terminal import status_view
 from hpsearch.store import RunStore
@@ -23,17 +24,27 @@ Tell = Callable[[Look], None]
 def watch(options: Options, store: RunStore, *, interval: float) -> None:
     """Shows the run as it is, every `interval` seconds, until its writer is gone: on a terminal
     in place; elsewhere a line for each stage that got on, with --json a document per line
-    whenever it is another. SIGINT ends it with 130, SIGTERM with 143.
+    whenever it is another. SIGINT ends it with 130, SIGTERM with 143. HostError where the run
+    is moved or deleted meanwhile.
     """
     console = Console(highlight=False, markup=False)
     in_place = console.is_terminal and not console.is_dumb_terminal and not options.json
     with _ended_by_signals(), _shown(store, console) if in_place else _told(options) as tell:
         while True:
             now = Look.at(store)
+            _require(store)
             tell(now)
             if now.live is None:
                 return
             time.sleep(interval)
+
+
+def _require(store: RunStore) -> None:
+    """HostError where there is no run any more: what reads as empty is not its end."""
+    if not store.config.exists():
+        raise HostError(
+            f"{store.folder}: is gone, moved or deleted while it was watched; see hpsearch ls"
+        )
 
 
 @contextmanager

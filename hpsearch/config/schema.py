@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationError
 
 from hpsearch.config.checking import Audit, Overfit, Sanity, Sweep
 from hpsearch.config.kinds import (
@@ -31,11 +31,13 @@ from hpsearch.config.kinds import (
     augment_of,
 )
 from hpsearch.config.section import Section, key
+from hpsearch.errors import ConfigError
 from hpsearch.search.distributions import as_word
 from hpsearch.search.space import Distribution
 
 Trials = Annotated[int, Field(ge=1, le=1_000_000)]
 AnySection = TypeVar("AnySection", bound="Section")
+OTHER = "it was recorded by another hpsearch, or changed by hand"
 HALVING = "null: all train to the end; {eta: 3, min_epochs: 1}: the best third after 1, 3, 9, ..."
 
 
@@ -249,15 +251,19 @@ class Config(Section):
     final: Final = Final()
 
     def with_hparams(self, hparams: Mapping[str, Any]) -> tuple[Model, Train]:
-        """The model and train sections with the searched keys put in."""
+        """The model and train sections with the searched keys put in; ConfigError where one is
+        none of theirs, or its value none that it may have: what a record says can be anything.
+        """
+        if strange := [name for name in hparams if name not in SEARCHABLE]:
+            raise ConfigError(f"hparam {strange[0]!r}: must be a key of model or train; {OTHER}")
         model = {key: value for key, value in hparams.items() if SEARCHABLE[key] is Model}
         train = {key: value for key, value in hparams.items() if SEARCHABLE[key] is Train}
         return _updated(self.model, model), _updated(self.train, train)
 
     def augment_with(self, hparams: Mapping[str, Any]) -> Augment:
-        """How a trial with these hparams alters its training images."""
+        """How a trial with these hparams alters its training images; ConfigError as above."""
         searched = hparams.get("augment")
-        return self.data.augment if searched is None else Data(augment=searched).augment
+        return (self.data if searched is None else _updated(Data(), {"augment": searched})).augment
 
     @property
     def configured(self) -> dict[str, Any]:
@@ -266,4 +272,10 @@ class Config(Section):
 
 
 def _updated(section: AnySection, changes: Mapping[str, Any]) -> AnySection:
-    return section.model_validate({**section.model_dump(), **changes}) if changes else section
+    try:
+        return section.model_validate({**section.model_dump(), **changes}) if changes else section
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, rule = first["loc"][0], first["msg"]
+        value = changes.get(str(name))
+        raise ConfigError(f"hparam {name}: {rule}, got {value!r:.60}; {OTHER}") from error

@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from hpsearch.config.limits import limits_in
+from hpsearch.errors import ConfigError
 from hpsearch.search.edges import Side
 from hpsearch.search.evidence import Evidence
 from hpsearch.search.importance import key_of
@@ -143,7 +142,7 @@ def _wider(
         wider = widen(following, old, side, limit=cap)
         for end in wider.bounds:
             context.config.with_hparams({name: end})
-    except (ValidationError, ValueError, OverflowError):
+    except (ConfigError, ValueError, OverflowError):
         return None
     return wider
 
