@@ -11,6 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -79,6 +80,29 @@ def test_a_trace_that_cannot_be_written_costs_nothing(tmp_path):
         trace.begin("coarse", 2, 10)
         trace.pulse(Pulse(0))
     assert not folder.exists()
+
+
+def test_a_trace_that_cannot_be_begun_or_deleted_costs_nothing(tmp_path, monkeypatch):
+    with Trace(tmp_path / "gone") as trace:
+        trace.begin("coarse", 2, 10)
+    with Trace(tmp_path):
+        monkeypatch.setattr(Path, "unlink", Mock(side_effect=PermissionError))
+    assert (tmp_path / live.NAME).exists()
+    monkeypatch.setattr(live, "_born", lambda process: "later")
+    assert live.live(tmp_path) is None, "its writer has ended"
+
+
+@quickly
+def test_a_run_that_is_moved_while_it_is_watched_is_said_to_be_gone(tmp_path, monkeypatch):
+    store = full_run(tmp_path)
+    moving = Mock(side_effect=lambda seconds: store.folder.rename(tmp_path / "elsewhere"))
+    monkeypatch.setattr("hpsearch.commands.watching.time.sleep", moving)
+    with Trace(store.folder):
+        words = ["status", "r", "--watch", "--runs-dir", str(tmp_path)]
+        ended = CliRunner().invoke(app, words)
+    assert moving.call_count == 1 and ended.exit_code == 3
+    assert "r: was moved or deleted" in ended.stderr and "coarse" in ended.stdout
+    assert ended.stderr.count("\n") == 1 and not store.folder.exists()
 
 
 def test_who_does_not_write_leaves_no_trace(tmp_path):

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from hpsearch.commands.options import Options
+from hpsearch.errors import HostError
 from hpsearch.inert import inert
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from hpsearch.commands.session import Session
+    from hpsearch.store import RunStore
     from hpsearch.verdict import Verdict
 
 PIPE_WIDTH = 100  # columns where stdout is no terminal
@@ -88,7 +90,17 @@ def write_page(session: "Session") -> None:
     """`report.html`, whole or not at all."""
     from hpsearch.report.page import page
 
-    session.store.write_report(page(session.store))
+    html = page(session.store)
+    require_there(session.store)
+    session.store.write_report(html)
+
+
+def require_there(store: "RunStore") -> None:
+    """HostError where a run that was read is no more: what then reads as empty is not its end,
+    and what is written would be a part of a run.
+    """
+    if not store.config.exists():
+        raise HostError(f"{store.folder}: was moved or deleted meanwhile; see hpsearch ls")
 
 
 def teller(options: Options) -> Callable[[str], None]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from hpsearch.commands.options import Options
-from hpsearch.errors import HostError
+from hpsearch.commands.showing import require_there
 from hpsearch.report.status import Look
 from hpsearch.report.terminal import status_view
 from hpsearch.store import RunStore
@@ -32,19 +32,11 @@ def watch(options: Options, store: RunStore, *, interval: float) -> None:
     with _ended_by_signals(), _shown(store, console) if in_place else _told(options) as tell:
         while True:
             now = Look.at(store)
-            _require(store)
+            require_there(store)
             tell(now)
             if now.live is None:
                 return
             time.sleep(interval)
-
-
-def _require(store: RunStore) -> None:
-    """HostError where there is no run any more: what reads as empty is not its end."""
-    if not store.config.exists():
-        raise HostError(
-            f"{store.folder}: is gone, moved or deleted while it was watched; see hpsearch ls"
-        )
 
 
 @contextmanager
