@@ -182,7 +182,8 @@ class TrialResult:
         result = cls(**fitting(given, cls))
         if result.metric not in METRICS:
             raise ValueError(f"metric cannot be {result.metric!r}")
-        shortest = min((len(curve) for curve in vars(curves).values() if curve), default=0)
+        told = {name for name, curve in vars(curves).items() if curve} | {"val_loss"}
+        shortest = min(len(getattr(curves, name)) for name in {*told, result.metric})
         if result.best_epoch is not None and not 1 <= result.best_epoch <= shortest:
             raise ValueError(f"best_epoch {result.best_epoch} is beyond the curves")
         return result

@@ -35,28 +35,27 @@ COMMANDS = (
     ("status", "tiny", "--json"), ("report", "tiny", "--json"), ("report", "tiny"),
     ("replay", "tiny", "coarse/0"), ("replay", "tiny", "refine-1/1"),
     ("replay", "tiny", "final/0"), ("export", "tiny", "--to", "csv"),
-    ("export", "tiny", "--to", "tensorboard"), ("predict", "tiny", "rows.csv"),
+    ("export", "tiny", "--to", "tensorboard"), ("predict", "tiny", "rows.npy"),
     ("doctor", "tiny"),
 )  # fmt: skip
 WRITES = ("export",)
 
 
 def finished(folder):
-    """The runs `tiny` and `whole`, which are the same, in the folder's `runs`."""
+    """Two runs in the folder's `runs`, `tiny` and `whole`, which are the same; and new rows.
+    """
     config, runs = config_in(folder), folder / "runs"
-    for name in ("tiny", "whole"):
-        assert run(config, runs, "run", str(config), "--run", name).exit_code == 0
-    rows = np.random.default_rng(1).normal(size=(3, 4))
-    np.savetxt(folder / "rows.csv", rows, delimiter=",", header="a,b,c,d", comments="")
-    return runs
+    assert run(config, runs).exit_code == 0
+    shutil.copytree(runs / "tiny", runs / "whole")
+    np.save(folder / "rows.npy", np.random.default_rng(1).normal(size=(3, 4)))
 
 
 class Oddities:
-    """Changes records, and counts how the commands end."""
+    """Changes records of the runs in a `finished` folder, and counts how the commands end."""
 
     def __init__(self, folder, seed=0):
         self.folder, self.rng = folder, random.Random(seed)
-        self.runs = finished(folder)
+        self.runs = folder / "runs"
         self.records = sorted((self.runs / "tiny").rglob("*.json"))
         self.codes, self.faults, self.changed = Counter(), [], 0
 
@@ -82,7 +81,7 @@ class Oddities:
 
     def _tried(self, what, words):
         out = self.folder / "out"
-        given = [str(self.folder / word) if word == "rows.csv" else word for word in words]
+        given = [str(self.folder / word) if word == "rows.npy" else word for word in words]
         given += ["--out", str(out)] if words[0] in WRITES else []
         ended = run(self.folder / "tiny.yaml", self.runs, *given)
         shutil.rmtree(out, ignore_errors=True)
@@ -144,6 +143,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="odd-") as root, pytest.MonkeyPatch.context() as patch:
         quickly(patch)
         patch.setattr("os.fsync", lambda descriptor: None)
+        finished(Path(root))
         odd = Oddities(Path(root), given.seed)
         for _ in range(given.records):
             odd.one()

@@ -67,7 +67,8 @@ def test_a_run_is_free_as_soon_as_a_fork_of_its_dead_owner_lets_go(tmp_path, mon
 def test_what_never_lets_go_is_not_waited_for_for_ever(tmp_path, monkeypatch):
     let_go, looks = orphan(tmp_path / "r"), []
     monkeypatch.setattr(locking.time, "sleep", looks.append)
-    with pytest.raises(HostError, match="another hpsearch writes this run"), locked(tmp_path / "r"):
+    said = pytest.raises(HostError, match="another hpsearch writes this run")
+    with said, locked(tmp_path / "r"):
         pass
     assert len(looks) == LOOKS
     let_go()
