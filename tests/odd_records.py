@@ -42,8 +42,7 @@ WRITES = ("export",)
 
 
 def finished(folder):
-    """Two runs in the folder's `runs`, `tiny` and `whole`, which are the same; and new rows.
-    """
+    """Two runs in the folder's `runs`, `tiny` and `whole`, which are the same; and new rows."""
     config, runs = config_in(folder), folder / "runs"
     assert run(config, runs).exit_code == 0
     shutil.copytree(runs / "tiny", runs / "whole")

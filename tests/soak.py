@@ -8,14 +8,14 @@ import argparse
 import json
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
 
-from kills import Command, contents, finished, group, import_everything
+import reads
+from kills import RECIPE, Command, contents, finished, group, import_everything
 
 CONFIG = """
 name: run
@@ -24,7 +24,7 @@ search:
   space: {learning_rate: {log_uniform: [1e-3, 0.5]}}
   coarse: {trials: TRIALS, epochs: 2}
 """
-PLACES = (0.02, 0.25, 0.5, 0.75, 1.0)  # shares of the trials at which the command is looked at
+PLACES = (0.02, 0.25, 0.5, 0.75, 0.97)  # shares of the trials at which the command is looked at
 
 
 def start(root, name):
@@ -32,50 +32,33 @@ def start(root, name):
     return Command([*words, "--stage", "coarse"], root / f"{name}.log")
 
 
-def disturbed(root, *, seed, every):
+def disturbed(root, *, seed, every, readers):
     """Kills the command every so many seconds until it is done; what was lost or changed."""
     rng, kills, before, faults = random.Random(seed), 0, {}, []
-    reader = os.fork()
-    if reader == 0:
-        read_on(root / "disturbed", root / "reads.json")
+    runs = root / "disturbed"
+    one_that_is_finished(root, runs)
+    reading = [reads.begin(runs, "finished", root, n) for n in range(readers)]
     while True:
         command = start(root, "disturbed")
         if command.wait(rng.uniform(0.5, 1.5) * every):
             break
         command.kill()
         kills += 1
-        now = finished(root / "disturbed" / "run")
+        now = finished(runs / "run")
         faults += [f"{t}: lost or changed" for t in before if now.get(t) != before[t]]
         before = now
-    os.kill(reader, signal.SIGTERM)
-    os.waitpid(reader, 0)
+    told = reads.end(reading, root)
     if command.code:
         faults.append(command.said()[-500:])
-    return {"kills": kills, "faults": faults[:10],
-            **json.loads((root / "reads.json").read_text())}  # fmt: skip
+    return {"kills": kills, "faults": faults[:10], **told}
 
 
-def read_on(runs, result):
-    """In a fork: reads the run again and again, as `status` and `report` do, until it is told to
-    stop.
-    """
-    from hpsearch.report.status import Look
-    from hpsearch.store import RunStore
-
-    over, reads, errors = [], 0, []
-    signal.signal(signal.SIGTERM, lambda *_: over.append(1))
-    while not over:
-        try:
-            store = RunStore(runs, "run")
-            Look.at(store)
-            store.documents()
-            store.results("coarse") if reads % 50 == 0 else None
-            store.best_trial("coarse")
-            reads += 1
-        except Exception as error:
-            errors.append(repr(error))
-    result.write_text(json.dumps({"reads": reads, "errors of readers": errors[:10]}))
-    os._exit(0)
+def one_that_is_finished(root, runs):
+    """A run to compare with, and with a model."""
+    (root / "recipe.yaml").write_text(RECIPE)
+    words = ["run", str(root / "recipe.yaml"), "--runs-dir", str(runs), "--run", "finished"]
+    command = Command([*words, "--jobs", "2"], root / "finished.log")
+    assert command.wait(600) and command.code == 0, command.said()
 
 
 def in_peace(root, trials):
@@ -92,31 +75,44 @@ def in_peace(root, trials):
     if command.code:
         return {"fault": command.said()[-500:]}
     first, last = found[0], found[-1]
-    each = [
-        round(1000 * (b[1] - a[1]) / (b[0] - a[0]), 2)
-        for a, b in pairwise(found) if b[0] > a[0]
-    ]  # fmt: skip
+    clock, cpu = (
+        [round(1000 * (b[n] - a[n]) / (b[0] - a[0]), 2) for a, b in pairwise(found) if b[0] > a[0]]
+        for n in (1, 4)
+    )
     return {
         "memory grew by MB": round(last[2] - first[2], 1),
         "open files grew by": last[3] - first[3],
-        "ms per trial, by quarters": each, "left": len(group(command.pid)),
+        "ms per trial, by quarters": clock, "of all processors": cpu,
+        "left": len(group(command.pid)),
     }  # fmt: skip
 
 
 def looked_at(pid):
-    """Resident MB, and the number of open files."""
+    """Resident MB, the number of open files, and the processors' seconds, of workers too."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         size = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-        return size / 1024, len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        return size / 1024, files, sum(map(processor, (pid, *group(pid))))
     except (OSError, StopIteration):
-        return float("nan"), 0
+        return float("nan"), 0, float("nan")
+
+
+def processor(pid):
+    """Seconds that a process and its ended children have computed, whatever else the machine did.
+    """
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=5000)
     parser.add_argument("--every", type=float, default=3.0, help="seconds between two kills")
+    parser.add_argument("--readers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     import_everything()
@@ -124,7 +120,7 @@ def main():
         root = Path(name)
         (root / "soak.yaml").write_text(CONFIG.replace("TRIALS", str(given.trials)))
         peace = in_peace(root, given.trials)
-        hurt = disturbed(root, seed=given.seed, every=given.every)
+        hurt = disturbed(root, seed=given.seed, every=given.every, readers=given.readers)
         one, two = (contents(root / n / "run") for n in ("peace", "disturbed"))
         others = sorted(name for name in {*one, *two} if one.get(name) != two.get(name))
     found = {"in peace": peace, "disturbed": hurt, "files": len(one), "files that differ": others}
