@@ -1,12 +1,13 @@
 """How files are written: whole or not at all. And how to see that one has changed."""
 
+import errno
 import os
 import re
 import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ from hpsearch.errors import HostError
 
 State = tuple[int, int, int]
 SYNCED = 4  # files at a time
+UNABLE = {errno.EBADF, errno.EINVAL, errno.ENOTSUP}  # of network disks that sync files alone
 LEFTOVER = re.compile(r"\..+\.\d+-\d+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -28,27 +30,50 @@ def write_together(contents: Mapping[Path, bytes | Iterable[bytes]]) -> None:
     """
     beside = {path: _beside(path) for path in contents}
     folders = {path.parent for path in contents}
-    try:
-        for folder in folders:
-            make_folder(folder)
-        with ExitStack() as opened:
-            files = [opened.enter_context(_written(beside[p], contents[p])) for p in contents]
-            _sync([file.fileno() for file in files])
-        for path, temporary in beside.items():
-            temporary.replace(path)
-        for folder in folders:
-            _sync_folder(folder)
-    except BaseException as error:
-        for temporary in beside.values():
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
+    with _changing(min(contents if len(contents) == 1 else folders, default=Path())):
+        try:
+            for folder in folders:
+                make_folder(folder)
+            with ExitStack() as opened:
+                files = [opened.enter_context(_written(beside[p], contents[p])) for p in contents]
+                _sync([file.fileno() for file in files])
+            for path, temporary in beside.items():
+                temporary.replace(path)
+            for folder in folders:
+                _sync_folder(folder)
+        except BaseException:
+            for temporary in beside.values():
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
             raise
-        where = min(contents) if len(contents) == 1 else min(folders)
+
+
+@contextmanager
+def _changing(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         reason = error.strerror or str(error)
         raise HostError(
             f"{where}: cannot be written: {reason}; make room, or choose another folder"
         ) from error
+
+
+def delete(paths: Iterable[Path]) -> None:
+    """Deletes those of a folder's files that are there; no power loss brings one back."""
+    there = [path for path in paths if path.exists()]
+    if there:
+        with _changing(folder := there[0].parent):
+            for path in there:
+                path.unlink(missing_ok=True)
+            _sync_folder(folder)
+
+
+def delete_empty(folder: Path) -> None:
+    """Deletes the folder if it is there and nothing is in it."""
+    with _changing(folder):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def write_passing(path: Path, content: bytes) -> None:
@@ -86,10 +111,16 @@ def leftovers(folder: Path) -> list[Path]:
     return [path for path in folder.rglob(".*") if LEFTOVER.fullmatch(path.name)]
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Deletes them; only for who alone may write there."""
-    for path in leftovers(folder):
-        path.unlink(missing_ok=True)
+def take_over(folder: Path) -> None:
+    """Deletes what a killed process has left half written, and has the disk keep the names of
+    what it left whole: all that is written from now on builds on it. Only for who alone may
+    write there.
+    """
+    with _changing(folder):
+        for path in leftovers(folder):
+            path.unlink(missing_ok=True)
+        for each in (folder.parent, *(Path(inner) for inner, _, _ in os.walk(folder))):
+            _sync_folder(each)
 
 
 def _written(path: Path, content: bytes | Iterable[bytes]) -> BinaryIO:
@@ -143,8 +174,14 @@ def _sync_each(descriptors: Sequence[int]) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    """Has the disk keep the names in the folder as they are, where the system can be asked to."""
+    if os.name != "posix":  # a folder is nothing to open there
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNABLE:
+            raise
     finally:
         os.close(descriptor)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpsearch import records
-from hpsearch.atomic import write_together
+from hpsearch.atomic import delete, delete_empty, write_together
 from hpsearch.errors import HostError
 from hpsearch.trial import Curves, TrialResult
 
@@ -69,11 +69,9 @@ class Checkpoints:
         self._remove([self.path(trial) for trial in trials])
 
     def _remove(self, paths: Sequence[Path]) -> None:
-        for path in paths:
-            path.unlink(missing_ok=True)
+        delete(paths)
         for folder in (self.folder, self.folder.parent):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+            delete_empty(folder)
 
     def _files(self) -> list[Path]:
         return list(self.folder.glob("[0-9]*.npz"))

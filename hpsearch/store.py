@@ -12,9 +12,9 @@ import numpy as np
 from hpsearch import records
 from hpsearch.atomic import (
     State,
-    remove_leftovers,
     state_of,
     stays_inside,
+    take_over,
     write_atomically,
     write_together,
 )
@@ -77,7 +77,7 @@ class RunStore:
         first = not self.folder.parent.exists()
         with locked(stays_inside(self.folder)) as self._held:
             try:
-                remove_leftovers(self.folder)
+                take_over(self.folder)
                 yield
             finally:
                 if self._held.there:

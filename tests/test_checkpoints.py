@@ -1,17 +1,21 @@
 """Trials in training are written down now and then: a kill costs no more than what came since."""
 
+import errno
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import weights_of
+from faulty_disk import Disk, PowerLoss
 from test_final import finisher
 from test_lockstep import bits
 from test_runner import contents, runner
 
 from hpsearch.checkpoint import Checkpoints
 from hpsearch.dispatch import Allowance, Dispatch, Limits
+from hpsearch.errors import HostError
 from hpsearch.executors import Kind
 from hpsearch.pausing import missing
 from hpsearch.spec import Budget
@@ -141,6 +145,13 @@ def test_a_kill_before_checkpoints_are_removed_leaves_none_in_the_end(
         patch.setattr(Checkpoints, "remove", kill)
         work.search("coarse") if stage == "coarse" else work.final()
     assert work.store.checkpoints(stage).exist and work.store.finished(stage)
+    write = RunStore.write_document
+
+    def writing(store, document):
+        assert document.verdict is None or not store.checkpoints(stage).exist
+        write(store, document)
+
+    monkeypatch.setattr(RunStore, "write_document", writing)
     again = finisher(tmp_path, OFTEN)
     again.search("coarse") if stage == "coarse" else again.final()
     assert not (work.store.folder / "checkpoints").exists()
@@ -162,6 +173,31 @@ def test_what_is_in_training_when_the_time_is_up_is_finished(digits, make_spec, 
     plain = Dispatch(digits, Watch(), print, jobs=1, keep=True)
     whole = {r.id: r for results in plain.trained(specs) for r in results}
     assert all(bits(r) == bits(whole[r.id]) for r in ended)
+
+
+def test_what_is_finished_has_no_checkpoint(digits, make_spec, tmp_path):
+    """For good: the power may be lost when it is gone, and one that comes back may be of a stage
+    that was deleted.
+    """
+    store, disk = RunStore(tmp_path, "run"), Disk(tmp_path)
+    checkpoints = store.checkpoints("coarse")
+    spec = make_spec(0, budget=Budget(3), checkpoint=checkpoints.path(0))
+    work = Dispatch(digits, Watch(), print, jobs=1, keep=True, limits=Limits(checkpoint=0.0))
+    with disk.between():
+        for results in work.trained([spec]):
+            store.record(*results)
+            assert checkpoints.exist == (results[0].status is Status.PAUSED)
+    assert not [path for path in PowerLoss(disk.trace).sure if path.suffix == ".npz"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_checkpoint_that_cannot_be_removed_is_an_error_with_its_place(tmp_path, number):
+    path = Checkpoints(tmp_path).path(0)
+    path.write_bytes(b"")
+    disk = Disk(tmp_path, at=1, errno=number)
+    with disk.between(), pytest.raises(HostError, match=os.strerror(number)) as caught:
+        Checkpoints(tmp_path).clear()
+    assert str(tmp_path) in str(caught.value)
 
 
 @pytest.mark.parametrize("change", [{"seed": 7}, {"hparams": {"learning_rate": 0.5}}])
