@@ -45,13 +45,18 @@ class Held:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[Held]:
-    """Holds the folder for one process, at once or not at all; HostError says who holds it."""
+    """Holds the folder for one process, at once or not at all. HostError says who holds it, or
+    that the disk has no locks: a file in the place of one would outlive its owner.
+    """
     path = folder / NAME
     try:
         make_folder(folder)
         lock = _taken(path)
     except OSError as error:
-        raise HostError(f"{folder}: {error}; choose another --runs-dir") from error
+        reason = error.strerror or str(error)
+        raise HostError(
+            f"{folder}: cannot be locked: {reason}; choose another --runs-dir, on a local disk"
+        ) from error
     try:
         _sign(path)
         yield Held(folder, _identity(path))
@@ -72,7 +77,7 @@ def _taken(path: Path) -> FileLock:
     """The lock. Where who is named in it is gone, it is looked at again: a new owner is about to
     sign, or a worker that the old one had just forked has yet to run, and to let go of it.
     """
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=0, fallback_to_soft=False)
     for _ in range(LOOKS):
         with suppress(Timeout):
             lock.acquire()
@@ -97,7 +102,7 @@ def _sign(path: Path) -> None:
 
 def _owner(path: Path) -> str:
     """Who holds the lock, where that can be told."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
+    with suppress(OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         who = json.loads(path.read_bytes())
         if _may_live(who):
             return f" (process {who['process']} on {who['host']}, since {who['since']})"
