@@ -29,6 +29,7 @@ BROKEN = (  # archive
     *UNREADABLE, OSError, EOFError, RuntimeError, SyntaxError, MemoryError, BadZipFile,
     struct.error, zlib.error,
 )  # fmt: skip
+READABLE = "make it readable, or put a copy of it back"
 BY_HAND = 'where the change was meant, take its line "checksum" out'
 
 
@@ -52,7 +53,9 @@ def bytes_of(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise HostError(f"{path}: cannot be read: {error.strerror}") from error
+        raise HostError(
+            f"{path}: cannot be read: {error.strerror}; {READABLE}"
+        ) from error
 
 
 def parsed(path: Path, text: str, build: Callable[[Any], T]) -> T:

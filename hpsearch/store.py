@@ -226,7 +226,9 @@ class RunStore:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise HostError(f"{folder}: cannot be read: {error.strerror}") from error
+            raise HostError(
+                f"{folder}: cannot be read: {error.strerror}; {records.READABLE}"
+            ) from error
 
     def trial_files(self, stage: str) -> list[Path]:
         """The files of a stage's trials, damaged ones too."""

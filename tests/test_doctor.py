@@ -193,6 +193,32 @@ def test_a_stage_whose_document_is_gone_is_named(store):
     assert found.verdict is Verdict.FAIL and "stage.json: is gone" in found.message
 
 
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [("coarse/trials/00002.json", "trials"), ("sweep.json", "documents"), ("run.json", "config"),
+     ("coarse/best.npz", "weights")],
+)  # fmt: skip
+def test_what_cannot_be_opened_is_named_and_the_rest_looked_at(store, name, check):
+    (store.folder / name).unlink()
+    (store.folder / name).mkdir()
+    found = not_well(looked(store))
+    assert check in found and str(store.folder / name) in found[check].message
+    assert "Is a directory" in found[check].message and found[check].fix
+    assert {c.name for c in looked(store)} >= {"config", "documents", "trials", "weights"}
+
+
+@pytest.mark.parametrize("name", ["coarse/trials.csv", "report.html"])
+def test_what_cannot_be_written_again_is_named(store, name):
+    (store.folder / name).unlink(missing_ok=True)
+    (store.folder / name).mkdir()
+    with FileLock(store.folder / ".lock"):
+        found = not_well(looked(store))
+    assert name.rpartition("/")[2] in {check.value for check in found.values()}
+    found = shell(store, NAME)
+    assert found.exit_code == 3 and str(store.folder / name) in found.stderr
+    assert "Traceback" not in found.output
+
+
 def test_missing_trials_are_no_damage(store):
     store.trial_path("coarse", 1).unlink()
     found = not_well(looked(store))["trials"]

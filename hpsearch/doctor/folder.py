@@ -58,7 +58,7 @@ class Examination:
     def _unsealed(self) -> Iterator[Check]:
         """Records of which only the form can be checked."""
         paths = [p for p in self.store.folder.rglob("*.json") if not p.name.startswith(".")]
-        bare = [p for p in paths if not is_sealed(p.read_bytes())]
+        bare = [p for p in paths if (content := _found(p)) and not is_sealed(content)]
         if bare:
             said = f"{len(bare)} of {len(paths)} records have none: from before there were any,"
             said = f"{said} or it was taken out"
@@ -203,7 +203,7 @@ class Examination:
             return
         other = [
             name for name, table in TABLES.items()
-            if records.bytes_of(folder / name) != "".join(table(results)).encode()
+            if _found(folder / name) != "".join(table(results)).encode()
         ]  # fmt: skip
         if other and self.repair:
             self.store.write_tables(stage, results)
@@ -233,7 +233,7 @@ class Examination:
         if self.damaged or not self.store.report.exists():
             return
         page = self.page(self.store)
-        other = records.bytes_of(self.store.report) != page.encode()
+        other = _found(self.store.report) != page.encode()
         if other and self.repair:
             self.store.write_report(page)
         yield self._derived("page", self.store.name, ["report.html"] if other else [])
@@ -246,6 +246,14 @@ class Examination:
     def _bad(self, name: str, said: str, fix: str) -> Check:
         self.damaged = True
         return Check(name, Verdict.FAIL, None, None, said, fix)
+
+
+def _found(path: Path) -> bytes | None:
+    """What the file holds; None where that cannot be read, which is said where its turn comes."""
+    try:
+        return records.bytes_of(path)
+    except HostError:
+        return None
 
 
 def examined(store: RunStore, page: Page) -> Iterator[Check]:
