@@ -1,6 +1,7 @@
 """Where tasks run: the same bits everywhere, and what breaks a worker costs one trial."""
 
 import json
+import math
 import os
 import signal
 import sys
@@ -317,6 +318,24 @@ def test_a_trial_that_hangs_is_given_up_after_its_tries(
     assert {r.status for r in results.values()} == {Status.DONE} and len(results) == 2
     assert len(said) == tries and "tried again alone" in said[0]
     assert children(os.getpid()) == before
+
+
+@pytest.mark.parametrize(
+    "words, limits",
+    [(("checkpoint_seconds=5", "silence_seconds=7", "retries=3"), Limits(5.0, 7.0, 3)),
+     (("checkpoint_seconds=null", "silence_seconds=null"), Limits(math.inf, math.inf, 1)),
+     ((), Limits(60.0, 600.0, 1))],
+)  # fmt: skip
+def test_the_limits_are_those_of_the_config(tmp_path, digits, monkeypatch, words, limits):
+    given = []
+
+    def seen(*args, **kwargs):
+        given.append(kwargs["limits"])
+        return Dispatch(*args, **kwargs)
+
+    monkeypatch.setattr("hpsearch.runner.Dispatch", seen)
+    runner(tmp_path, *(f"search.{word}" for word in words), data=digits).search("coarse")
+    assert given == [limits]
 
 
 @linux

@@ -53,6 +53,32 @@ def test_of_two_at_once_one_wins_and_the_other_says_who():
     assert not found["faults"] and found["losers that named the winner"] == 5
 
 
+STRUCK = """
+import os, runpy, signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
+
+class Struck:
+    def find_spec(self, name, *rest):
+        if name == "hpsearch.doctor.machine":
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Struck())
+sys.argv = ["hpsearch", "doctor"]
+runpy.run_module("hpsearch", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_trains_nothing_ends_at_a_signal_too(tmp_path, number, code):
+    struck = STRUCK.format(number=int(number))
+    found = subprocess.run(
+        [sys.executable, "-c", struck], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (found.returncode, found.stdout) == (code, "") and not list(tmp_path.iterdir())
+    assert found.stderr == "stopped; every finished trial is kept\n"
+
+
 def test_the_terminal_is_given_back(tmp_path):
     """As it was, with its cursor, and with nothing in it but what was printed."""
     (tmp_path / "long.yaml").write_text(SMALL.replace("trials: 6", "trials: 5000"))
