@@ -37,13 +37,15 @@ class Kind(StrEnum):
 
 def wanted_kind() -> Kind | None:
     """What the environment asks for, for benchmarks and debugging; UsageError if there is no
-    such kind.
+    such kind here.
     """
     value = os.environ.get(VARIABLE)
     if not value:
         return None
     if value not in list(Kind):
         raise UsageError(f"{VARIABLE}: must be one of {', '.join(Kind)}, got {value}")
+    if value == Kind.PROCESSES and os.name != "posix":
+        raise UsageError(f"{VARIABLE}: must be threads or in-process on {os.name}, got {value}")
     return Kind(value)
 
 

@@ -34,6 +34,22 @@ def test_a_disk_that_cannot_sync_folders_can_be_written_and_a_broken_one_not(
     assert (tmp_path / "inner" / "a").read_bytes() == b"new"
 
 
+def test_where_a_folder_is_nothing_to_open_files_are_written_all_the_same(tmp_path, monkeypatch):
+    plain = os.open
+
+    def refuse(path, *given):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return plain(path, *given)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(HostError, match="Permission denied"):
+        write_atomically(tmp_path / "a", b"new")
+    monkeypatch.setattr(os, "name", "other")
+    write_atomically(tmp_path / "inner" / "b", b"new")
+    assert (tmp_path / "inner" / "b").read_bytes() == b"new"
+
+
 @pytest.mark.parametrize("files", [1, 9])
 def test_what_could_not_be_written_leaves_nothing(tmp_path, files):
     """At whichever change it fails; the files are the old ones or the new ones."""

@@ -454,6 +454,14 @@ def test_what_is_worth_a_process(monkeypatch):
         kind_for(1e3, jobs=2)
 
 
+def test_no_worker_is_a_process_where_signals_are_not_those_of_posix(monkeypatch):
+    monkeypatch.setattr(os, "name", "other")
+    assert kind_for(1e3, jobs=2) is Kind.THREADS
+    monkeypatch.setenv("HPSEARCH_EXECUTOR", "processes")
+    with pytest.raises(UsageError, match="must be threads or in-process on other"):
+        kind_for(1e3, jobs=2)
+
+
 def test_a_misspelt_executor_is_refused_before_anything_is_written(tmp_path):
     words = ("search", "digits", "--runs-dir", str(tmp_path / "runs"))
     wrong = process(*words, env={**os.environ, "HPSEARCH_EXECUTOR": "carrots"})
