@@ -115,3 +115,12 @@ def main() -> None:
         guarded(lambda: app(prog_name="hpsearch"), debug="--debug" in sys.argv)
     except typer.Exit as ended:  # of a stop before the command began, or after it
         sys.exit(ended.exit_code)
+    finally:
+        _end_at_once()
+
+
+def _end_at_once() -> None:
+    """From now on at a signal: the interpreter is about to end, and would print a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)

@@ -35,8 +35,8 @@ class Watch:
     `steps(n)` is told of n more trial-steps done or, of trials that ended early, spared,
     `epoch(recorder)` of every finished epoch, `pulse` of the losses, now and then,
     `failed(traceback)` of what broke a cohort; training ends with Stopped soon after `stop` is
-    set. `busy` is set while cohorts are in
-    training: at any other time a signal may stop the program where it is.
+    set. `busy` is set while cohorts are in training: at any other time a signal may stop the
+    program where it is.
     """
 
     steps: Callable[[int], None] = lambda n: None

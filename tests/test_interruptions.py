@@ -79,6 +79,19 @@ def test_a_command_that_trains_nothing_ends_at_a_signal_too(tmp_path, number, co
     assert found.stderr == "stopped; every finished trial is kept\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_interpreter_ends_prints_nothing(number):
+    code = (
+        "import atexit, os, signal, sys; from hpsearch.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"atexit.register(lambda: os.kill(os.getpid(), {int(number)}))\n"
+        "sys.argv = ['hpsearch', '--version']; main()"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (-number, "")
+    assert found.stdout.startswith("hpsearch ")
+
+
 def test_the_terminal_is_given_back(tmp_path):
     """As it was, with its cursor, and with nothing in it but what was printed."""
     (tmp_path / "long.yaml").write_text(SMALL.replace("trials: 6", "trials: 5000"))

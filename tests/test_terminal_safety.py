@@ -194,6 +194,7 @@ def test_completion_offers_no_name_that_acts(tmp_path, monkeypatch):
 
 def test_the_console_script_says_so_too(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["hpsearch", "data", "--\x1b[31m\u202e"])
+    monkeypatch.setattr(cli.signal, "signal", lambda *given: None)  # this process goes on
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2

@@ -69,7 +69,7 @@ class Session:
         view = TerminalDisplay(self.console, quiet=self.options.quiet)
         wanted_kind()  # a misspelt one is refused before anything is written
         trace = Trace(self.store.folder)
-        watch = Watch(failed=self._trace, pulse=trace.pulse)
+        watch = Watch(failed=self._failed, pulse=trace.pulse)
         with _stop_on_signals(watch) as caught:
             runner = Finisher(
                 self.config, self.store, Displays(view, trace), jobs=self.options.workers,
@@ -104,7 +104,7 @@ class Session:
             if note:
                 view.say(note)
 
-    def _trace(self, traceback: str) -> None:
+    def _failed(self, traceback: str) -> None:
         """What broke a cohort, on stderr, for --debug."""
         if self.options.debug:
             self.console.print(traceback, style="dim", markup=False, soft_wrap=True)
