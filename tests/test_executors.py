@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from hpsearch.cohort import Task
 from hpsearch.data import Source, load
 from hpsearch.dispatch import Dispatch, Limits
 from hpsearch.errors import DataError, HostError, Stopped, UsageError
-from hpsearch.executors import Kind, kind_for
+from hpsearch.executors import Kind, as_finished, kind_for
 from hpsearch.nn.optimizers import OPTIMIZERS
 from hpsearch.report.page import page
 from hpsearch.report.tables.stages import says, trial_rows
@@ -215,6 +216,43 @@ def test_signals_do_not_reach_a_worker(pool):
         os.kill(pid, number)
     assert pool("after") == ("after", pid)
     assert not {signal.SIGINT, signal.SIGTERM} & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_what_is_killed_starts_no_worker_more():
+    """A thread may be about to, while another ends them all."""
+    with Workers(work, steps=lambda n: None, stop=threading.Event()) as workers:
+        workers.kill()
+        with pytest.raises(HostError, match="killed by SIGKILL"):
+            workers("task")
+
+
+# --- feeding an executor
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_who_takes_no_more_results_ends_the_rest_at_once(jobs):
+    told, tasks = [], deque(range(9))
+    results = as_finished(
+        lambda task: task, tasks, jobs=jobs,
+        on_error=lambda: told.append("stop"), on_leave=lambda: told.append("now"),
+    )  # fmt: skip
+    assert next(results) in (0, 1, 2)
+    results.close()
+    assert told == ["now"] and len(tasks) >= 6
+
+
+def test_after_an_error_the_others_are_stopped_and_what_they_bring_still_comes():
+    stop, tasks = threading.Event(), deque(["good", "bad", *["more"] * 9])
+
+    def one(task):
+        if task == "bad":
+            raise ValueError(task)
+        return task if stop.wait(30) else "never told"
+
+    found = []
+    with pytest.raises(ValueError, match="bad"):
+        found.extend(as_finished(one, tasks, jobs=2, on_error=stop.set))
+    assert "good" in found and "never told" not in found and len(tasks) >= 8
 
 
 # --- the same everywhere
