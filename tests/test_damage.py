@@ -171,6 +171,15 @@ def test_a_record_that_talks_of_checksums_is_not_taken_for_a_sealed_one():
         assert seal.opened(content) == content
 
 
+def test_a_record_that_a_tool_has_written_again_is_found_out():
+    """Its checksum may stand anywhere then, and is no longer that of the bytes."""
+    record = {"a": [1] * 50, "zeros": [0] * 50}
+    for given in ({"indent": 4}, {"sort_keys": True}, {"separators": (",", ":")}):
+        again = json.dumps(json.loads(seal.sealed(dumps(record))), **given).encode()
+        with pytest.raises(seal.Changed):
+            seal.opened(again + b" " * seal.LAST)
+
+
 def test_a_change_that_was_meant_is_accepted_without_the_checksum(tmp_path):
     store = copied(tmp_path, NEW)
     path = store.trial_path("coarse", 1)

@@ -134,6 +134,13 @@ def test_the_page_is_written_again_where_it_is_another(store):
     assert store.report.read_text() == page(store)
 
 
+def test_no_page_is_made_of_what_is_damaged(store):
+    store.report.write_text("as it was")
+    store.trial_path("coarse", 2).write_bytes(b"?")
+    assert "page" not in {check.name for check in looked(store)}
+    assert store.report.read_text() == "as it was"
+
+
 @pytest.mark.parametrize(
     ("name", "check"),
     [("run.json", "config"), ("sweep.json", "documents"), ("coarse/stage.json", "documents"),
