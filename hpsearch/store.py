@@ -267,7 +267,8 @@ class RunStore:
             self._write(self.folder / stage / name, pieces)
 
     def write_report(self, html: str) -> None:
-        self._write(self.report, html.encode())
+        if records.bytes_of(self.report) != (content := html.encode()):
+            self._write(self.report, content)
 
     def _write(self, path: Path, content: bytes | Iterable[bytes]) -> None:
         self._require_place()

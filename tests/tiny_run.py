@@ -37,10 +37,10 @@ def config_in(folder: Path) -> Path:
     return folder / "tiny.yaml"
 
 
-def run(config: Path, runs: Path, *words: str) -> Result:
+def run(config: Path, runs: Path, *words: str, jobs: int = 1) -> Result:
     """`hpsearch run`, or another command, here in this process."""
     given = words or ("run", str(config), "--json", "--quiet")
-    return CliRunner().invoke(app, [*given, "--runs-dir", str(runs), "--jobs", "1"])
+    return CliRunner().invoke(app, [*given, "--runs-dir", str(runs), "--jobs", str(jobs)])
 
 
 COMMAND = get_command(app)
