@@ -62,11 +62,14 @@ class Finisher(Runner):
         return self._conclude(context, wanted)
 
     def _restore(self, context: Context, known: FinalDocument) -> None:
-        """Saves the chosen nets and their mistakes again where the file is gone; lost nets are
-        trained again.
+        """Saves the chosen nets and their mistakes again where the file is gone; lost trials and
+        nets are trained again.
         """
         if known.winner is None:
             return
+        planned = {number for candidate in known.candidates for number in candidate["ids"]}
+        if planned - {result.id for result in self.store.results(final.NAME)}:
+            self._trained(context, known)
         if self.store.arrays(MODEL) is None:
             self._trained(context, known)
             self._save_model(self._predictor(known.members), known.members)

@@ -19,7 +19,7 @@ from hpsearch.trial import TrialResult
 
 T = TypeVar("T")
 REMEDIES = {  # by the file's name
-    "stage.json": "put a copy of it back, or delete the stage's folder",
+    "stage.json": "put a copy of it back, or delete the stage's folder and run the stage again",
     "run.json": "delete it: the next stage writes it again",
 }
 UNREADABLE = (

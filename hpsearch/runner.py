@@ -27,7 +27,7 @@ from hpsearch.search.samplers import tpe
 from hpsearch.settings import check_settings, contradictions, run_facts, search_settings
 from hpsearch.stages import CHECKS, gates, rounds, search
 from hpsearch.stages.context import Context, Round, Stage
-from hpsearch.store import RunStore
+from hpsearch.store import RunStore, place_of
 from hpsearch.training import Watch
 from hpsearch.trial import Status, TrialResult
 from hpsearch.verdict import CheckDocument, Document, SearchDocument
@@ -170,12 +170,12 @@ class Runner:
     def context(self, name: str) -> Context:
         """What stage `name` may look at: the documents that hold for this config and data."""
         searching = name.startswith(("coarse", "refine", "final"))
-        before = self.store.search_stages() if searching else []
-        earlier = before[: before.index(name)] if name in before else before
+        begun = self.store.search_stages() if searching else []
+        earlier = [stage for stage in begun if place_of(stage) < place_of(name)]
         return Context(
             self.config, self.data, name, self._checks(),
             [r for r in map(self._round, earlier) if r.document.verdict],
-            self.store.search_document(name) if name in before else None,
+            self.store.search_document(name) if name in begun else None,
         )  # fmt: skip
 
     def _round(self, name: str) -> Round:

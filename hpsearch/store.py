@@ -1,5 +1,6 @@
 """A run's folder: every file name, and the only code that writes below `runs/`."""
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -149,9 +150,8 @@ class RunStore:
         """The search stages begun, in the order of the recipe."""
         names = [path.parent.name for path in self.folder.glob("refine-*/stage.json")]
         rounds = [name for name in names if re.fullmatch("refine-[0-9]+", name)]
-        numbered = sorted((int(name.removeprefix("refine-")), name) for name in rounds)
         coarse = ["coarse"] if self.document_path("coarse").exists() else []
-        return coarse + [name for _, name in numbered]
+        return coarse + sorted(rounds, key=place_of)
 
     def documents(self) -> list[Document]:
         """Every document of the run, in the order of the recipe."""
@@ -283,6 +283,12 @@ class RunStore:
         """A record's text; None where there is none."""
         self.require_format()
         return records.text_of(path)
+
+
+def place_of(stage: str) -> float:
+    """A search stage's place in the order of the recipe; infinity for what follows them all."""
+    number = "0" if stage == "coarse" else stage.removeprefix("refine-")
+    return int(number) if number.isdigit() else math.inf
 
 
 def runs(root: Path) -> list[RunStore]:

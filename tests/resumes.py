@@ -14,11 +14,13 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -245,15 +247,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--searches", type=int, default=100, help="per sampler, and with halving")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=1e9, help="end earlier")
     parser.add_argument("--samplers", nargs="+", default=there, choices=SAMPLERS)
     given = parser.parse_args()
+    until = time.monotonic() + 60 * given.minutes
     with tempfile.TemporaryDirectory(prefix="resumes-") as root, pytest.MonkeyPatch.context() as p:
         quickly(p)
         resumes = Resumes(Path(root), given.seed)
-        for number in range(given.searches):
-            for sampler in given.samplers:
-                for halving in (False, True)[: 1 + (sampler != "tpe")]:  # the two are refused
-                    resumes.one(sampler, halving=halving, often=bool(number % 2))
+        for number, sampler, halving in product(
+            range(given.searches), given.samplers, (False, True)
+        ):
+            if not (halving and sampler == "tpe") and time.monotonic() < until:  # it is refused
+                resumes.one(sampler, halving=halving, often=bool(number % 2))
     print(json.dumps(resumes.summary(), indent=2))
     return 1 if resumes.faults else 0
 

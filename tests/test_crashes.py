@@ -70,9 +70,10 @@ def crash_at(config, runs, whole, *, at: int, when: str) -> bool:
 
 
 def fail_at(config, runs, whole, *, at: int, number: int, for_ever: bool) -> bool:
-    disk = Disk(runs, at=at, errno=number, for_ever=for_ever)
+    disk, before = Disk(runs, at=at, errno=number, for_ever=for_ever), trials_in(runs)
     with disk.between():
         done = run(config, runs)
+    assert before.items() <= trials_in(runs).items()
     if disk.told >= at:
         said = done.stderr
         assert done.exit_code == 3, f"change {at}: {disk.trace[-3:]}: {done.output}"
@@ -137,6 +138,32 @@ def test_a_disk_that_fails_at_any_change_is_a_clean_error(
     given = {"number": number, "for_ever": for_ever}
     for at in itertools.count(chunk + 1, CHUNKS):
         if not fail_at(config, tmp_path / "runs", whole, at=at, **given):
+            return
+
+
+@pytest.mark.parametrize(
+    ("at", "number", "for_ever"), [(5, errno.EIO, False), (33, errno.ENOSPC, True)]
+)
+def test_a_disk_that_fails_while_taking_up_is_a_clean_error(
+    config, whole, tmp_path, at, number, for_ever
+):
+    assert killed(config, tmp_path / "runs", at=240, when="half-way").dead
+    assert fail_at(config, tmp_path / "runs", whole, at=at, number=number, for_ever=for_ever)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
+def test_a_disk_that_fails_at_any_change_while_taking_up_is_a_clean_error(
+    config, whole, tmp_path, chunk, number, for_ever
+):
+    """Crashed in the middle of each kind of work first; then whatever is done about that fails."""
+    begun, runs = tmp_path / "begun", tmp_path / "runs"
+    assert killed(config, begun, at=100 + 5 * chunk, when=WHEN[chunk % 3]).dead
+    for at in itertools.count(chunk + 1, CHUNKS):
+        shutil.copytree(begun, runs)
+        if not fail_at(config, runs, whole, at=at, number=number, for_ever=for_ever):
             return
 
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import wraps
@@ -149,7 +150,8 @@ def fail(message: str, code: int) -> None:
     """The message in red on stderr, without control characters, and the exit."""
     lines = ["".join(c if c.isprintable() else "?" for c in line) for line in message.split("\n")]
     if sys.stderr:  # None where it was closed
-        typer.secho("\n".join(lines), err=True, fg="red" if sys.stderr.isatty() else None)
+        with suppress(OSError):  # the code says it too
+            typer.secho("\n".join(lines), err=True, fg="red" if sys.stderr.isatty() else None)
     raise typer.Exit(code)
 
 

@@ -21,7 +21,7 @@ from hpsearch.data import Augment, Dataset, Source
 from hpsearch.data import load as load_data
 from hpsearch.data.truncation import truncation_said
 from hpsearch.environment import environment, other_kernel
-from hpsearch.errors import Stopped, Terminated
+from hpsearch.errors import HostError, Stopped, Terminated
 from hpsearch.executors import wanted_kind
 from hpsearch.finishing import Finisher
 from hpsearch.live import Trace
@@ -29,6 +29,8 @@ from hpsearch.progress import Displays, TerminalDisplay
 from hpsearch.report.console import Terminal
 from hpsearch.store import RunStore, open_run
 from hpsearch.training import Watch
+
+KEPT = "what is finished is kept: run it again to go on"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,10 @@ class Session:
             except Stopped as stopped:
                 stopped.exit_code = 128 + caught[0] if caught else stopped.exit_code
                 raise
+            except BrokenPipeError as gone:
+                if not writing:
+                    raise
+                raise HostError(f"stopped, for nobody reads its words any more; {KEPT}") from gone
             except (KeyboardInterrupt, Terminated):
                 now = Stopped("stopped at once; every finished trial is kept")
                 now.exit_code = 128 + caught[0] if caught else now.exit_code
@@ -169,7 +175,7 @@ def _stop_on_signals(watch: Watch) -> Iterator[list[int]]:
         caught.append(number)
         watch.stop.set()
         if not watch.busy.is_set():
-            raise Stopped("stopped; what is finished is kept: run it again to go on")
+            raise Stopped(f"stopped; {KEPT}")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,6 +1,7 @@
 """How a command ends: the result on stdout, the next command on stderr, the exit code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -31,7 +32,20 @@ def emit(options: Options, document: dict[str, Any], view: "RenderableType") -> 
 
 def tell(text: str, *, err: bool = False) -> None:
     """Lines as they are, but for characters that act."""
-    typer.echo(inert(text), err=err)
+    with _written_to("stderr" if err else "stdout"):
+        typer.echo(inert(text), err=err)
+
+
+@contextmanager
+def _written_to(place: str) -> Iterator[None]:
+    """HostError where it cannot be written to, but for a pipe that nobody reads."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        why = f"cannot be written: {error.strerror}"
+        raise HostError(f"{place}: {why}; make room there") from error
 
 
 def show(view: "RenderableType", *, quiet: bool = False) -> None:
@@ -41,14 +55,15 @@ def show(view: "RenderableType", *, quiet: bool = False) -> None:
     if quiet:
         return
 
-    console = Terminal()
-    if console.is_terminal:
-        console.print(view)
-        return
-    console = Terminal(width=PIPE_WIDTH)
-    with console.capture() as capture:
-        console.print(view)
-    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    with _written_to("stdout"):
+        console = Terminal()
+        if console.is_terminal:
+            console.print(view)
+            return
+        console = Terminal(width=PIPE_WIDTH)
+        with console.capture() as capture:
+            console.print(view)
+        typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def passed(options: Options, verdict: "Verdict | None") -> bool:

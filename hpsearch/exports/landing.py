@@ -16,6 +16,8 @@ def landing(target: Path, *, force: bool) -> Iterator[Path]:
     """
     if target.exists() and not force:
         raise UsageError(f"{target}: is there already; --force writes over it, or name an --out")
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise UsageError(f"{target}: must be a file or a folder, got a device; name another --out")
     beside = target.absolute()
     try:
         beside.parent.mkdir(parents=True, exist_ok=True)

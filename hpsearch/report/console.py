@@ -22,6 +22,10 @@ class Terminal(Console):
     def __init__(self, **given: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **given)
 
+    def on_broken_pipe(self) -> None:
+        """Who reads no more is told of like any other failure, not by an exit from here."""
+        raise BrokenPipeError
+
     def render(
         self, renderable: Any, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
