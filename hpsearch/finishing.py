@@ -62,16 +62,16 @@ class Finisher(Runner):
         return self._conclude(context, wanted)
 
     def _restore(self, context: Context, known: FinalDocument) -> None:
-        """Saves the chosen nets and their mistakes again where the file is gone; lost trials and
-        nets are trained again.
+        """Trains lost trials again, and saves the chosen nets and their mistakes where the file
+        is gone.
         """
+        there = {result.id for result in self.store.results(final.NAME)}
+        unsaved = known.winner is not None and self.store.arrays(MODEL) is None
+        if unsaved or not there.issuperset(_given(known)):
+            self._trained(context, known)
         if known.winner is None:
             return
-        planned = {number for candidate in known.candidates for number in candidate["ids"]}
-        if planned - {result.id for result in self.store.results(final.NAME)}:
-            self._trained(context, known)
-        if self.store.arrays(MODEL) is None:
-            self._trained(context, known)
+        if unsaved:
             self._save_model(self._predictor(known.members), known.members)
         if self.store.arrays(mistakes.NAME) is None:
             saved = Predictor.read(self.store.folder / f"{MODEL}.npz")
@@ -88,7 +88,7 @@ class Finisher(Runner):
 
     def _taken(self, known: FinalDocument | None) -> int:
         """How many ids there are, given or used."""
-        given = [n for c in known.candidates for n in c["ids"]] if known else []
+        given = _given(known) if known else []
         return max([*given, *(r.id for r in self.store.results(final.NAME))], default=-1) + 1
 
     def _trained(self, context: Context, opened: FinalDocument) -> list[TrialResult]:
@@ -219,6 +219,11 @@ class _Judged:
 
 def _first(names: Mapping[str, Sequence[int]]) -> Sequence[int]:
     return next(iter(names.values()))
+
+
+def _given(known: FinalDocument) -> list[int]:
+    """The ids of all its trials."""
+    return [number for candidate in known.candidates for number in candidate["ids"]]
 
 
 def _nets(number: int) -> str:

@@ -21,6 +21,8 @@ T = TypeVar("T")
 REMEDIES = {  # by the file's name
     "stage.json": "put a copy of it back, or delete the stage's folder and run the stage again",
     "run.json": "delete it: the next stage writes it again",
+    "final.json": "put a copy of it back; without it the winners are trained with other seeds, and"
+    " the test set is read again",
 }
 UNREADABLE = (
     KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError,

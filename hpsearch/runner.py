@@ -69,7 +69,7 @@ class Runner:
             yield (document := self.check(stage.name))
             if self.closed(document) and not self.force:
                 return
-        begun = iter(self.store.search_stages())
+        begun = iter(dict.fromkeys(["coarse", *self.store.search_stages()]))  # coarse if lost too
         while name := next(begun, None) or self.due()[0]:
             yield (round_ := self.search(name))
             if self.closed(round_) and not self.force:

@@ -232,6 +232,55 @@ def test_missing_trials_are_no_damage(store):
     assert found.verdict is Verdict.WARN and (found.value, found.expected) == (3, 4)
 
 
+@pytest.mark.parametrize("lost", ["coarse", "final", "final/trials/00001.json"])
+def test_what_is_lost_is_named_and_comes_back_as_it_was(store, lost):
+    """Of `final`, where its document is there: it is locked, and yet its trials are the truth."""
+    before, path = contents(store), store.folder / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (found,) = not_well(looked(store)).values()
+    assert found.verdict is Verdict.WARN and lost.split("/")[0] in found.message
+    assert f"hpsearch {'run' if lost == 'coarse' else 'final'} {NAME}" in found.fix
+    ran = CliRunner().invoke(app, ["run", NAME, "--runs-dir", str(store.folder.parent)])
+    assert ran.exit_code == 0, ran.output
+    assert not_well(looked(store)) == {} and planned(contents(store)) == planned(before)
+    assert contents(store)["final.json"] == before["final.json"]
+
+
+def planned(files):
+    """What decides the numbers of every trial there is."""
+    trials = {name: json.loads(text) for name, text in files.items() if "/trials/" in name}
+    return {name: (t["id"], t["seed"], t["hparams"]) for name, t in trials.items()}
+
+
+def test_trials_of_final_without_its_document_are_damage(store):
+    """Without it other seeds are drawn, and the test set is read again."""
+    store.document_path("final").unlink()
+    found = not_well(looked(store))["documents"]
+    assert found.verdict is Verdict.FAIL and "final.json: is gone" in found.message
+    assert "the test set is read again" in found.fix
+
+
+@pytest.mark.parametrize("name", ["sweep.json", "coarse/trials/00001.json", "coarse/trials.csv"])
+@pytest.mark.parametrize("odd", ["folder", "link"])
+def test_what_is_no_file_is_named_and_the_rest_is_looked_at(store, name, odd):
+    path, good = store.folder / name, {check.name for check in looked(store)}
+    path.unlink()
+    path.mkdir() if odd == "folder" else path.symlink_to(path.name)
+    checks = looked(store)
+    (found,) = (check for check in checks if check.verdict is Verdict.FAIL)
+    assert str(path) in found.message and found.fix
+    assert good - {check.name for check in checks} <= {"page", "tables"}
+
+
+def test_a_stage_that_may_not_be_read_is_named(store, monkeypatch):
+    def refused(self, name):
+        raise PermissionError(errno.EACCES, "Permission denied", f"{self.folder}/{name}")
+
+    monkeypatch.setattr(RunStore, "_document", lambda self, name, build: refused(self, name))
+    names = [c.name for c in looked(store) if "Permission denied" in c.message and c.fix]
+    assert names[0] == "documents" and "config" not in names
+
+
 def test_weights_that_are_gone_or_anothers_are_named(store):
     path = store.folder / "coarse" / "best.npz"
     other = (store.search_document("coarse").best["trial"] + 1) % 2
@@ -240,6 +289,17 @@ def test_weights_that_are_gone_or_anothers_are_named(store):
     path.unlink()
     gone = not_well(looked(store))["weights"]
     assert "the best is" in other.message and "is gone" in gone.message
+
+
+def test_the_nets_of_final_are_those_of_their_trials_and_the_model_is_there(store):
+    nets = store.folder / "final" / "nets"
+    shutil.copy(nets / "00001.npz", nets / "00000.npz")
+    found = not_well(looked(store))["weights"]
+    assert "00000.npz: holds trial 1" in found.message and "delete it; hpsearch final" in found.fix
+    shutil.copytree(GOLDEN / NAME / "final", store.folder / "final", dirs_exist_ok=True)
+    (store.folder / "models" / "best.npz").unlink()
+    (found,) = not_well(looked(store)).values()
+    assert found.verdict is Verdict.WARN and "models/best.npz: is gone" in found.message
 
 
 def test_a_run_that_somebody_writes_is_looked_at_and_left_alone(store):

@@ -36,24 +36,30 @@ class Examination:
     damaged: bool = False
 
     def checks(self) -> Iterator[Check]:
-        yield from self._unsealed()
-        yield from self._config()
-        yield from self._documents()
-        for stage in self._stages():
-            yield from self._trials(stage)
-        yield from self._checkpoints()
-        yield from self._weights()
-        for stage in self.trials:
-            yield from self._tables(stage)
-        yield from self._next_configs()
-        yield from self._page()
+        """One part's failure, say a folder that may not be read, is no other part's."""
+        parts = {
+            "checksums": self._unsealed, "config": self._config, "documents": self._documents,
+            "trials": self._stages, "checkpoints": self._checkpoints, "weights": self._weights,
+            "tables": self._all_tables, "next-config": self._next_configs, "page": self._page,
+        }  # fmt: skip
+        for name, part in parts.items():
+            try:
+                yield from part()
+            except HostError as error:
+                yield self._error(name, error)
+            except OSError as error:
+                said = f"{error.filename}: cannot be read: {error.strerror}"
+                yield self._bad(name, said, "look at its permissions, or put a copy of it back")
 
-    def _stages(self) -> list[str]:
-        """Every folder that holds trials or a search stage's document."""
-        folder = self.store.folder
+    def _stages(self) -> Iterator[Check]:
+        """Every folder that holds trials or a search stage's document, and what is of `final`."""
+        store = self.store
         found = {path.parent.name for name in ("stage.json", "trials") for path in
-                 folder.glob(f"*/{name}")}  # fmt: skip
-        return sorted(found)
+                 store.folder.glob(f"*/{name}")}  # fmt: skip
+        if store.document_path("final").exists():
+            found.add("final")
+        for stage in sorted(found):
+            yield from self._trials(stage)
 
     def _unsealed(self) -> Iterator[Check]:
         """Records of which only the form can be checked."""
@@ -69,6 +75,10 @@ class Examination:
         store, path = self.store, self.store.config
         try:
             facts = store.run_facts()
+        except HostError as error:
+            yield self._error("config", error)
+            return
+        try:
             content = records.bytes_of(path)
             if content is None:
                 yield self._bad("config", f"{path}: is gone", "run a stage with its config again")
@@ -96,6 +106,11 @@ class Examination:
                 good += [stage] if reader() else []
             except HostError as error:
                 yield self._error("documents", error)
+        begun = store.search_stages()
+        if begun and "coarse" not in begun:
+            fix = f"hpsearch run {store.name} trains it"
+            said = f"coarse: is not there, though {begun[0]} is"
+            yield Check("documents", Verdict.WARN, None, None, said, fix)
         said = f"{', '.join(good) or 'none'}: as written"
         yield Check("documents", Verdict.PASS, len(good), None, said)
 
@@ -104,17 +119,19 @@ class Examination:
         found, bad = [], 0
         for path in self.store.trial_files(stage):
             try:
-                if (text := records.text_of(path)) is not None:
-                    found.append(records.trial_in(path, text))
+                if (text := records.text_of(path)) is None:
+                    raise HostError(f"{path}: is a link to nothing; {records.remedy(path)}")
+                found.append(records.trial_in(path, text))
             except HostError as error:
                 bad += 1
                 yield self._error("trials", error)
         if not bad:
             self.trials[stage] = sorted(found, key=lambda result: result.id)
         said = f"{stage}: {len(found)} of {len(found) + bad} trials as written"
-        counted, again = self._counted(stage), f"hpsearch search {self.store.name}"
+        command = "final" if stage == "final" else "search"
+        counted, again = self._counted(stage), f"hpsearch {command} {self.store.name}"
         path = self.store.document_path(stage)
-        if stage != "final" and not path.exists():
+        if not path.exists():
             yield self._bad("documents", f"{path}: is gone", records.remedy(path))
         elif counted is not None and counted > len(found) + bad:
             said = f"{said}; its document counts {counted}"
@@ -161,9 +178,15 @@ class Examination:
                     Predictor.read(path)
                 if path.name == "best.npz" and path.parent.name in self.trials:
                     self._is_the_best(path, int(arrays["trial"]))
+                if path.parent.name == "nets" and int(arrays["trial"]) != int(path.stem):
+                    raise HostError(f"{path}: holds trial {arrays['trial']}")
                 good += 1
             except (HostError, DataError, *records.UNREADABLE) as error:
                 yield self._error("weights", error, self._again(path))
+        model = getattr(self._document("final"), "model", None)
+        if model and not (folder / model).exists():
+            fix = f"hpsearch final {self.store.name} writes it again"
+            yield Check("weights", Verdict.WARN, None, None, f"{folder / model}: is gone", fix)
         for stage in self._lacking():
             path = folder / stage / "best.npz"
             fix = self._again(path).removeprefix("delete it and ")
@@ -195,6 +218,10 @@ class Examination:
         best = document.best if isinstance(document, SearchDocument) else None
         trial = store.trial_path(stage, best["trial"]) if best else "its trial's file"
         return f"delete it and {trial}, and run the stage again: its trial is trained anew"
+
+    def _all_tables(self) -> Iterator[Check]:
+        for stage in self.trials:
+            yield from self._tables(stage)
 
     def _tables(self, stage: str) -> Iterator[Check]:
         """`trials.csv` and `curves.csv` against what the trials say."""
