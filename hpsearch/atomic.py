@@ -14,6 +14,8 @@ from typing import BinaryIO
 from hpsearch.errors import HostError
 
 State = tuple[int, int, int]
+ROOM = "make room, or choose another folder"
+FEWER = "raise the limit of open files (ulimit -n), or name fewer --jobs"
 SYNCED = 4  # files at a time
 UNABLE = {errno.EBADF, errno.EINVAL, errno.ENOTSUP}  # of network disks that sync files alone
 LEFTOVER = re.compile(r"\..+\.\d+-\d+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -54,9 +56,8 @@ def _changing(where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise HostError(
-            f"{where}: cannot be written: {reason}; make room, or choose another folder"
-        ) from error
+        fix = FEWER if error.errno in (errno.EMFILE, errno.ENFILE) else ROOM
+        raise HostError(f"{where}: cannot be written: {reason}; {fix}") from error
 
 
 def delete(paths: Iterable[Path]) -> None:
@@ -153,7 +154,12 @@ def stays_inside(folder: Path) -> Path:
     """
     inner = folder.iterdir() if folder.is_dir() else ()
     for link in (path for path in (folder, *inner) if path.is_symlink()):
-        if not (there := link.resolve()).is_relative_to(folder.parent.resolve()):
+        try:
+            there = link.resolve()
+        except (OSError, RuntimeError) as error:  # a loop: before Python 3.13 the latter
+            where = f"{link}: must lead somewhere, is a loop of links"
+            raise HostError(f"{where}; remove it") from error
+        if not there.is_relative_to(folder.parent.resolve()):
             where = f"{link}: must lie in {folder.parent}, is a link to {there}"
             raise HostError(f"{where}; remove the link, or choose another --runs-dir")
     return folder

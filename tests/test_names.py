@@ -1,10 +1,16 @@
-"""Whatever a run is called, nothing of it lies outside the runs folder."""
+"""Whatever a run is called, nothing of it lies outside the runs folder, and what cannot be written
+there is told.
+"""
+
+import errno
+import os
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from hpsearch.atomic import write_atomically
 from hpsearch.cli import app
 from hpsearch.commands.comparing import compare
 from hpsearch.commands.predicting import predict
@@ -12,7 +18,7 @@ from hpsearch.config.dump import flow
 from hpsearch.config.find import Found, is_run_name
 from hpsearch.config.load import load
 from hpsearch.config.written import Override
-from hpsearch.errors import ConfigError, UsageError
+from hpsearch.errors import ConfigError, HostError, UsageError
 from hpsearch.store import RunStore
 
 NASTY = [
@@ -109,6 +115,24 @@ def test_nothing_is_written_through_a_link_that_leads_out(inner, tmp_path):
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 3 and "is a link to" in result.output
     assert not any(outside.iterdir())
+
+
+def test_a_run_that_is_a_loop_of_links_is_no_bug(tmp_path):
+    loop = tmp_path / "digits"
+    loop.symlink_to("digits")
+    words = ["data", "digits", "--runs-dir", str(tmp_path), "--quiet"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 3 and str(loop) in result.output
+
+
+@pytest.mark.parametrize(("number", "fix"), [(errno.ENOSPC, "room"), (errno.EMFILE, "--jobs")])
+def test_a_file_that_cannot_be_written_is_told_with_what_helps(tmp_path, monkeypatch, number, fix):
+    def fails(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(HostError, match=f"a: cannot be written: .*{fix}"):
+        write_atomically(tmp_path / "a", b"1")
 
 
 def test_the_runs_folder_itself_may_be_a_link_and_so_may_runs_within_it(tmp_path):
