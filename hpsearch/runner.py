@@ -27,10 +27,10 @@ from hpsearch.search.samplers import tpe
 from hpsearch.settings import check_settings, contradictions, run_facts, search_settings
 from hpsearch.stages import CHECKS, gates, rounds, search
 from hpsearch.stages.context import Context, Round, Stage
-from hpsearch.store import RunStore, place_of
+from hpsearch.store import RunStore
 from hpsearch.training import Watch
 from hpsearch.trial import Status, TrialResult
-from hpsearch.verdict import CheckDocument, Document, SearchDocument
+from hpsearch.verdict import CheckDocument, Document, SearchDocument, place_of
 
 
 class Runner:

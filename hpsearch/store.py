@@ -1,6 +1,5 @@
 """A run's folder: every file name, and the only code that writes below `runs/`."""
 
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,14 @@ from hpsearch.locking import Held, locked
 from hpsearch.seal import sealed
 from hpsearch.strictjson import dumps
 from hpsearch.trial import Status, TrialResult
-from hpsearch.verdict import CHECKING, CheckDocument, Document, FinalDocument, SearchDocument
+from hpsearch.verdict import (
+    CHECKING,
+    CheckDocument,
+    Document,
+    FinalDocument,
+    SearchDocument,
+    place_of,
+)
 
 FORMAT = 1
 Seen = dict[str, tuple[State | None, TrialResult]]  # by a trial's file's name
@@ -275,7 +281,6 @@ class RunStore:
         write_atomically(path, content)
 
     def _require_place(self) -> None:
-        """HostError where the folder that this store writes is no longer where it was."""
         if self._held:
             self._held.require()
 
@@ -283,12 +288,6 @@ class RunStore:
         """A record's text; None where there is none."""
         self.require_format()
         return records.text_of(path)
-
-
-def place_of(stage: str) -> float:
-    """A search stage's place in the order of the recipe; infinity for what follows them all."""
-    number = "0" if stage == "coarse" else stage.removeprefix("refine-")
-    return int(number) if number.isdigit() else math.inf
 
 
 def runs(root: Path) -> list[RunStore]:

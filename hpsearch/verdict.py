@@ -1,5 +1,6 @@
 """What a stage or a check concludes, and why: the documents of the contract."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -19,6 +20,12 @@ CANDIDATE = {"stage": str, "trial": int, "value": float, "epochs": int, "params"
 JUDGED = {"values": Sequence[float], "mean": float, "sd": float}  # a candidate once it is
 PREDICTOR = {"name": str, "rows": int, "accuracy": float, "loss": float}
 TESTED = {"rows": int, "accuracy": float, "interval": tuple[float, float], "one_net": float}
+
+
+def place_of(stage: str) -> float:
+    """A search stage's place in the order of the recipe; infinity for what follows them all."""
+    number = "0" if stage == "coarse" else stage.removeprefix("refine-")
+    return int(number) if number.isdigit() else math.inf
 
 
 class Verdict(StrEnum):

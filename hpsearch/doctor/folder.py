@@ -1,7 +1,7 @@
 """A run's folder: which records are as they were written, and what is derived from them."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +12,8 @@ from hpsearch.atomic import leftovers
 from hpsearch.checkpoint import read as read_checkpoint
 from hpsearch.config.find import Found
 from hpsearch.config.load import load
-from hpsearch.csvtables import curves_csv, trials_csv
+from hpsearch.doctor.derived import Derived, Page
+from hpsearch.doctor.faults import content_of, fault, fault_of, safely
 from hpsearch.errors import ConfigError, DataError, HostError
 from hpsearch.prediction import Predictor
 from hpsearch.report.text import counted
@@ -20,9 +21,6 @@ from hpsearch.seal import is_sealed
 from hpsearch.store import RunStore
 from hpsearch.trial import TrialResult
 from hpsearch.verdict import CHECKING, Check, FinalDocument, SearchDocument, Verdict
-
-TABLES = {"trials.csv": trials_csv, "curves.csv": curves_csv}
-Page = Callable[[RunStore], str]
 
 
 @dataclass
@@ -37,19 +35,17 @@ class Examination:
 
     def checks(self) -> Iterator[Check]:
         """One part's failure, say a folder that may not be read, is no other part's."""
-        parts = {
+        derived = Derived(self.store, self.page, self.repair)
+        parts: dict[str, Callable[[], Iterator[Check]]] = {
             "checksums": self._unsealed, "config": self._config, "documents": self._documents,
             "trials": self._stages, "checkpoints": self._checkpoints, "weights": self._weights,
-            "tables": self._all_tables, "next-config": self._next_configs, "page": self._page,
+            "tables": lambda: derived.tables(self.trials), "next-config": derived.next_configs,
+            "page": lambda: iter(()) if self.damaged else derived.page_itself(),
         }  # fmt: skip
         for name, part in parts.items():
-            try:
-                yield from part()
-            except HostError as error:
-                yield self._error(name, error)
-            except OSError as error:
-                said = f"{error.filename}: cannot be read: {error.strerror}"
-                yield self._bad(name, said, "look at its permissions, or put a copy of it back")
+            for check in safely(name, part):
+                self.damaged = self.damaged or check.verdict is Verdict.FAIL
+                yield check
 
     def _stages(self) -> Iterator[Check]:
         """Every folder that holds trials or a search stage's document, and what is of `final`."""
@@ -64,7 +60,7 @@ class Examination:
     def _unsealed(self) -> Iterator[Check]:
         """Records of which only the form can be checked."""
         paths = [p for p in self.store.folder.rglob("*.json") if not p.name.startswith(".")]
-        bare = [p for p in paths if (content := _found(p)) and not is_sealed(content)]
+        bare = [p for p in paths if (content := content_of(p)) and not is_sealed(content)]
         if bare:
             said = f"{len(bare)} of {len(paths)} records have none: from before there were any,"
             said = f"{said} or it was taken out"
@@ -76,16 +72,16 @@ class Examination:
         try:
             facts = store.run_facts()
         except HostError as error:
-            yield self._error("config", error)
+            yield fault_of("config", error)
             return
         try:
             content = records.bytes_of(path)
             if content is None:
-                yield self._bad("config", f"{path}: is gone", "run a stage with its config again")
+                yield fault("config", f"{path}: is gone", "run a stage with its config again")
                 return
             load(Found(path, store.name, Path.cwd(), str(path)))
         except (ConfigError, HostError) as error:
-            yield self._error("config", error, "put a copy of it back")
+            yield fault_of("config", error, "put a copy of it back")
             return
         if facts and facts.get("config") != hashlib.sha256(content).hexdigest():
             fix = "set it back where that was not meant; the next stage says if trials contradict"
@@ -105,7 +101,7 @@ class Examination:
             try:
                 good += [stage] if reader() else []
             except HostError as error:
-                yield self._error("documents", error)
+                yield fault_of("documents", error)
         begun = store.search_stages()
         if begun and "coarse" not in begun:
             fix = f"hpsearch run {store.name} trains it"
@@ -124,7 +120,7 @@ class Examination:
                 found.append(records.trial_in(path, text))
             except HostError as error:
                 bad += 1
-                yield self._error("trials", error)
+                yield fault_of("trials", error)
         if not bad:
             self.trials[stage] = sorted(found, key=lambda result: result.id)
         said = f"{stage}: {len(found)} of {len(found) + bad} trials as written"
@@ -132,7 +128,7 @@ class Examination:
         counted, again = self._counted(stage), f"hpsearch {command} {self.store.name}"
         path = self.store.document_path(stage)
         if not path.exists():
-            yield self._bad("documents", f"{path}: is gone", records.remedy(path))
+            yield fault("documents", f"{path}: is gone", records.remedy(path))
         elif counted is not None and counted > len(found) + bad:
             said = f"{said}; its document counts {counted}"
             fix = f"{again} trains the missing ones"
@@ -163,7 +159,7 @@ class Examination:
                 read_checkpoint(path)
                 good += 1
             except HostError as error:
-                yield self._error("checkpoints", error)
+                yield fault_of("checkpoints", error)
         said = f"{counted(good, 'paused trial')} as written"
         yield Check("checkpoints", Verdict.PASS, good, None, said)
 
@@ -182,7 +178,7 @@ class Examination:
                     raise HostError(f"{path}: holds trial {arrays['trial']}")
                 good += 1
             except (HostError, DataError, *records.UNREADABLE) as error:
-                yield self._error("weights", error, self._again(path))
+                yield fault_of("weights", error, self._again(path))
         model = getattr(self._document("final"), "model", None)
         if model and not (folder / model).exists():
             fix = f"hpsearch final {self.store.name} writes it again"
@@ -190,7 +186,7 @@ class Examination:
         for stage in self._lacking():
             path = folder / stage / "best.npz"
             fix = self._again(path).removeprefix("delete it and ")
-            yield self._bad("weights", f"{path}: is gone", f"delete {fix}")
+            yield fault("weights", f"{path}: is gone", f"delete {fix}")
         said = f"{counted(good, 'file')} of weights as written"
         yield Check("weights", Verdict.PASS, good, None, said)
 
@@ -218,69 +214,6 @@ class Examination:
         best = document.best if isinstance(document, SearchDocument) else None
         trial = store.trial_path(stage, best["trial"]) if best else "its trial's file"
         return f"delete it and {trial}, and run the stage again: its trial is trained anew"
-
-    def _all_tables(self) -> Iterator[Check]:
-        for stage in self.trials:
-            yield from self._tables(stage)
-
-    def _tables(self, stage: str) -> Iterator[Check]:
-        """`trials.csv` and `curves.csv` against what the trials say."""
-        results, folder = self.trials[stage], self.store.folder / stage
-        if not results:
-            return
-        other = [
-            name for name, table in TABLES.items()
-            if _found(folder / name) != "".join(table(results)).encode()
-        ]  # fmt: skip
-        if other and self.repair:
-            self.store.write_tables(stage, results)
-        yield self._derived("tables", stage, other)
-
-    def _derived(self, name: str, place: str, other: Iterable[str]) -> Check:
-        """What is said of files that could be made again."""
-        files = ", ".join(other)
-        if not files:
-            return Check(name, Verdict.PASS, None, None, f"{place}: what its records say")
-        if self.repair:
-            return Check(name, Verdict.PASS, files, None, f"{place}: {files}: written again")
-        fix = "hpsearch doctor again, when nobody writes the run"
-        return Check(name, Verdict.WARN, files, None, f"{place}: {files}: not as derived", fix)
-
-    def _next_configs(self) -> Iterator[Check]:
-        """They may have been edited, as they are meant to be: so they are only read."""
-        for path in sorted(self.store.folder.glob("*/next.yaml")):
-            try:
-                load(Found(path, self.store.name, Path.cwd(), str(path)))
-            except (ConfigError, HostError) as error:
-                fix = "mend it, or delete it: the next search command writes it again"
-                yield self._error("next-config", error, fix)
-
-    def _page(self) -> Iterator[Check]:
-        """The page, where there is one and all that it shows is good."""
-        if self.damaged or not self.store.report.exists():
-            return
-        page = self.page(self.store)
-        other = _found(self.store.report) != page.encode()
-        if other and self.repair:
-            self.store.write_report(page)
-        yield self._derived("page", self.store.name, ["report.html"] if other else [])
-
-    def _error(self, name: str, error: Exception, fix: str = "") -> Check:
-        """What a reader said; its remedy stands behind the first semicolon."""
-        said, _, remedy = str(error).replace("\n", "; ").partition("; ")
-        return self._bad(name, said, fix or remedy)
-
-    def _bad(self, name: str, said: str, fix: str) -> Check:
-        self.damaged = True
-        return Check(name, Verdict.FAIL, None, None, said, fix)
-
-
-def _found(path: Path) -> bytes | None:
-    """What the file holds; None where that cannot be read, which is said where its turn comes."""
-    try:
-        return records.bytes_of(path)
-    except HostError:
-        return None
 
 
 def examined(store: RunStore, page: Page) -> Iterator[Check]:
