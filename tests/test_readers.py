@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,20 @@ def test_records_that_say_anything_are_no_bug(folder, tmp_path):
     for _ in range(3):
         odd.one()
     assert not odd.faults and odd.codes[0] > 20
+
+
+def test_hparams_that_nobody_here_knows_are_compared_and_not_trained(folder, tmp_path):
+    odd = shutil.copytree(folder, tmp_path / "odd")
+    store = RunStore(odd / "runs", "tiny")
+    for number, more in ((0, {"no_such": 0.5}), (1, {"no_such": "x"}), (2, {"hidden": "x"})):
+        result = store.result("coarse", number)
+        store.record(replace(result, hparams={**result.hparams, **more}))
+    unknown, training, misfit = (
+        run(odd / "tiny.yaml", odd / "runs", *words.split())
+        for words in ("diff tiny:coarse/0 tiny:coarse/1 --json", "replay tiny coarse/0",
+                      "diff tiny:coarse/0 tiny:coarse/2")
+    )  # fmt: skip
+    rows = json.loads(unknown.stdout)["differences"]
+    assert {"key": "hparams.no_such", "a": 0.5, "b": "x"} in rows
+    assert training.exit_code == 2 and "hparam 'no_such': must be a key of" in training.stderr
+    assert misfit.exit_code == 2 and "hparam hidden: " in misfit.stderr
