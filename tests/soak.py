@@ -26,6 +26,8 @@ search:
 """
 PLACES = (0.02, 0.25, 0.5, 0.75, 0.97)  # shares of the trials at which the command is looked at
 
+LOOKS = 20  # at the open files of a moment
+
 
 def start(root, name):
     words = ["search", str(root / "soak.yaml"), "--runs-dir", str(root / name), "--jobs", "2"]
@@ -92,10 +94,16 @@ def looked_at(pid):
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         size = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        return size / 1024, files, sum(map(processor, (pid, *group(pid))))
+        files = [len(list(Path(f"/proc/{pid}/fd").iterdir())) for _ in pauses(LOOKS)]
+        return size / 1024, min(files), sum(map(processor, (pid, *group(pid))))
     except (OSError, StopIteration):
         return float("nan"), 0, float("nan")
+
+
+def pauses(number):
+    """So many moments: at some of them no trial is just being written."""
+    for _ in range(number):
+        yield time.sleep(0.005)
 
 
 def processor(pid):
