@@ -94,7 +94,7 @@ def tree(folder):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks")
-def test_readers_need_no_right_to_write(folder):
+def test_readers_need_no_right_to_write(folder, monkeypatch):
     """What they cannot do is said as what the machine refuses, and after what they read."""
     runs = folder / "runs"
     usual = answers(folder)
@@ -103,6 +103,7 @@ def test_readers_need_no_right_to_write(folder):
     refused = {"report tiny": page, "report tiny --json": page, "doctor tiny": runs}
     shown = answers(folder, refused)
     changed_modes(runs, 0o555, 0o444)
+    monkeypatch.setattr("hpsearch.report.page.page", lambda store: "<html>another</html>")
     before = tree(runs)
     found = by_nobody(lambda: answers(folder, (*READERS, *refused)))
     assert tree(runs) == before
