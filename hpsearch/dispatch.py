@@ -228,7 +228,7 @@ class Dispatch:
         """The result of a trial that fails alone; an error where it is not to be kept."""
         said = f"{spec.stage}: trial {spec.id} failed: {failure.reason}"
         if self.keep:
-            self.say(said)
+            self.say(f"{said}; {failure.remedy}" if failure.remedy else said)
             return TrialResult(
                 stage=spec.stage, id=spec.id, status=Status.FAILED, seed=spec.seed,
                 hparams=spec.hparams, metric=spec.metric, curves=Curves(), losses=[], step=0,

@@ -23,6 +23,8 @@ def break_down(how):
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "exit":
         os._exit(7)
+    if how == "bus":
+        os.kill(os.getpid(), signal.SIGBUS)
     if how == "segfault":
         ctypes.string_at(0)
     if how == "limit":
