@@ -17,7 +17,7 @@ from hpsearch.config.load import load
 from hpsearch.config.schema import Config
 from hpsearch.config.searchable import augments
 from hpsearch.config.written import Override
-from hpsearch.data import Augment, Dataset, Source
+from hpsearch.data import Augment, Dataset, Source, cache
 from hpsearch.data import load as load_data
 from hpsearch.data.truncation import truncation_said
 from hpsearch.environment import environment, other_kernel
@@ -80,7 +80,7 @@ class Session:
             )  # fmt: skip
             try:
                 with ExitStack() as held:
-                    held.enter_context(truncation_said(self.config.data.path or "the data"))
+                    held.enter_context(truncation_said(self._mapped))
                     if writing:
                         held.enter_context(self.store.writing())
                     assert runner.data  # bad data must leave nothing behind
@@ -101,6 +101,12 @@ class Session:
                 raise now from None
             finally:
                 view.close()
+
+    @property
+    def _mapped(self) -> Path | str:
+        """Where the files lie that may be mapped."""
+        data = self.config.data
+        return cache.folder() if data.source == "images" else data.path or "the data"
 
     def _compare(self, view: TerminalDisplay) -> None:
         """Says so if finished trials were made with another matrix library."""
