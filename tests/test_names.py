@@ -3,9 +3,12 @@ there is told.
 """
 
 import errno
+import io
 import os
+import sys
 
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -13,6 +16,7 @@ from typer.testing import CliRunner
 from hpsearch.atomic import write_atomically
 from hpsearch.cli import app
 from hpsearch.commands.comparing import compare
+from hpsearch.commands.options import fail
 from hpsearch.commands.predicting import predict
 from hpsearch.config.dump import flow
 from hpsearch.config.find import Found, is_run_name
@@ -133,6 +137,17 @@ def test_a_file_that_cannot_be_written_is_told_with_what_helps(tmp_path, monkeyp
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(HostError, match=f"a: cannot be written: .*{fix}"):
         write_atomically(tmp_path / "a", b"1")
+
+
+def test_the_exit_code_tells_even_where_stderr_takes_nothing(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    with pytest.raises(typer.Exit) as ended:
+        fail("the data are gone", 3)
+    assert ended.value.exit_code == 3
 
 
 def test_the_runs_folder_itself_may_be_a_link_and_so_may_runs_within_it(tmp_path):

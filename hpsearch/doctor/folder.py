@@ -207,7 +207,7 @@ class Examination:
         """How a file of weights comes back."""
         stage, store = path.parent.name, self.store
         if stage not in store.search_stages():
-            ending = path.parent.name == "nets" or path.stem == "best"
+            ending = path.parent.name in ("nets", "final") or path.stem == "best"
             words = "final" if ending else "train"
             return f"delete it; hpsearch {words} {store.name} writes it again"
         document = self._document(stage)
