@@ -45,10 +45,11 @@ class Held:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[Held]:
-    """Holds the folder for one process, at once or not at all. HostError says who holds it, or
-    that the disk has no locks: a file in the place of one would outlive its owner.
+    """Holds the folder for one process, at once or not at all; it is made if need be, and goes if
+    nothing was written into it. HostError says who holds it, or that the disk has no locks: a
+    file in the place of one would outlive its owner.
     """
-    path = folder / NAME
+    path, first = folder / NAME, not folder.parent.exists()
     try:
         make_folder(folder)
         lock = _taken(path)
@@ -57,11 +58,26 @@ def locked(folder: Path) -> Iterator[Held]:
         raise HostError(
             f"{folder}: cannot be locked: {reason}; choose another --runs-dir, on a local disk"
         ) from error
+    held = Held(folder, _identity(path))
     try:
         _sign(path)
-        yield Held(folder, _identity(path))
+        yield held
     finally:
+        if held.there:
+            _leave_nothing_empty(folder, first=first)
         lock.release()
+
+
+def _leave_nothing_empty(folder: Path, *, first: bool) -> None:
+    """A command that was refused before it wrote anything leaves no folder, nor, if it was the
+    `first`, one for runs.
+    """
+    if [path.name for path in folder.iterdir()] == [NAME] and not folder.is_symlink():
+        (folder / NAME).unlink()
+        folder.rmdir()
+        with suppress(OSError):  # where others have begun a run since
+            if first:
+                folder.parent.rmdir()
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,24 +81,12 @@ class RunStore:
     def writing(self) -> Iterator[None]:
         """Holds the run for one writer; the lock dies with its owner. HostError if it is taken."""
         self.require_format()
-        first = not self.folder.parent.exists()
         with locked(stays_inside(self.folder)) as self._held:
             try:
                 take_over(self.folder)
                 yield
             finally:
-                if self._held.there:
-                    self._leave_nothing_empty(first)
                 self._held = None
-
-    def _leave_nothing_empty(self, first: bool) -> None:
-        """A command that was refused before it wrote anything leaves no folder."""
-        if [p.name for p in self.folder.iterdir()] == [".lock"] and not self.folder.is_symlink():
-            (self.folder / ".lock").unlink()
-            self.folder.rmdir()
-            with suppress(OSError):  # where others have begun a run since
-                if first:
-                    self.folder.parent.rmdir()
 
     def config_text(self) -> str:
         content = records.bytes_of(self.config) or b""
