@@ -92,10 +92,10 @@ class SameBits:
         words = ["search", str(self.config), "--stage", "coarse", "--quiet", "--json"]
         return [*words, *(word for change in given for word in ("--set", change))]
 
-    def everywhere(self, name, *, jobs=JOBS, repeats=2):
+    def everywhere(self, name, *, places=tuple(PLACES), jobs=JOBS, repeats=2):
         """One config in every place."""
-        wanted = self.left(name, next(iter(PLACES)), 1)
-        for place in PLACES:
+        wanted = self.left(name, places[0], 1)
+        for place in places:
             for number in jobs:
                 for _ in range(repeats):
                     found = self.left(name, place, number)

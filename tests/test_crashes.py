@@ -141,14 +141,10 @@ def test_a_disk_that_fails_at_any_change_is_a_clean_error(
             return
 
 
-@pytest.mark.parametrize(
-    ("at", "number", "for_ever"), [(5, errno.EIO, False), (33, errno.ENOSPC, True)]
-)
-def test_a_disk_that_fails_while_taking_up_is_a_clean_error(
-    config, whole, tmp_path, at, number, for_ever
-):
+def test_a_disk_that_fails_while_taking_up_is_a_clean_error(config, whole, tmp_path):
     assert killed(config, tmp_path / "runs", at=240, when="half-way").dead
-    assert fail_at(config, tmp_path / "runs", whole, at=at, number=number, for_ever=for_ever)
+    given = {"number": errno.ENOSPC, "for_ever": True}
+    assert fail_at(config, tmp_path / "runs", whole, at=33, **given)
 
 
 @pytest.mark.slow

@@ -109,9 +109,8 @@ def test_a_quota_ends_the_real_command_cleanly(config, tmp_path):
     assert "Traceback" not in done.stderr and not list(tmp_path.rglob("*-*-*-*"))
 
 
-@pytest.mark.parametrize(
-    "words", [COMMANDS[3], *(pytest.param(w, marks=pytest.mark.slow) for w in COMMANDS)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("words", COMMANDS)
 def test_what_cannot_be_written_to_stdout_is_said(config, whole, tmp_path, words):
     before = left_by(config.parent / "whole")
     with Path("/dev/full").open("w") as full:

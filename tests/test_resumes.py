@@ -13,14 +13,14 @@ def _quickly(monkeypatch):
 
 def test_interrupted_searches_end_as_undisturbed_ones(tmp_path):
     """Nothing finished is trained again, and a finished run has nothing left to do."""
-    resumes = Resumes(tmp_path, seed=3)
+    resumes = Resumes(tmp_path, seed=1)
     resumes.one("sobol", halving=True, often=True)
     assert not resumes.faults and resumes.interrupted.total() > 1 and resumes.kept > 10
 
 
 def test_a_search_leaves_the_same_bytes_wherever_it_is_trained(tmp_path):
-    bits = SameBits(tmp_path)
-    bits.everywhere("optimizers", jobs=(2,), repeats=1)
+    bits = SameBits(tmp_path, seed=1)
+    bits.everywhere("optimizers", places=("in-process", "threads", "forks"), jobs=(2,), repeats=1)
     bits.in_the_middle("layer norm, sobol", 1)
     assert not bits.faults and not bits.bytes
-    assert bits.records > 40 and bits.killed.total() == 1
+    assert bits.records >= 40 and bits.killed.total() == 1
