@@ -2,6 +2,7 @@
 
 import io
 import json
+import stat
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -49,15 +50,18 @@ def text_of(path: Path) -> str | None:
 
 
 def bytes_of(path: Path) -> bytes | None:
-    """What the file holds; None where there is none."""
+    """What the file holds; None where there is none. HostError where it cannot be read, or might
+    never end, as a pipe or a device.
+    """
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise HostError(f"{path}: cannot be read: it is no file; {READABLE}")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise HostError(
-            f"{path}: cannot be read: {error.strerror}; {READABLE}"
-        ) from error
+        raise HostError(f"{path}: cannot be read: {error.strerror}; {READABLE}") from error
 
 
 def parsed(path: Path, text: str, build: Callable[[Any], T]) -> T:

@@ -275,6 +275,20 @@ def test_what_is_no_file_is_named_and_the_rest_is_looked_at(store, name, odd):
     assert good - {check.name for check in checks} <= {"page", "tables"}
 
 
+@pytest.mark.parametrize("name", ["sweep.json", "coarse/trials/00001.json", "coarse/best.npz"])
+def test_what_never_ends_is_not_read(store, name):
+    (store.folder / name).unlink()
+    (store.folder / name).symlink_to("/dev/zero")
+    said = " ".join(check.message for check in not_well(looked(store)).values())
+    assert f"{store.folder / name}: cannot be read: it is no file" in said
+
+
+def test_a_run_whose_facts_are_gone_is_warned_of(store):
+    (store.folder / "run.json").unlink()
+    (found,) = not_well(looked(store)).values()
+    assert found.verdict is Verdict.WARN and "run.json: is gone" in found.message
+
+
 def test_a_table_that_is_a_link_to_itself_is_written_again(store):
     path = store.folder / "coarse" / "trials.csv"
     before = path.read_bytes()

@@ -83,7 +83,10 @@ class Examination:
         except (ConfigError, HostError) as error:
             yield fault_of("config", error, "put a copy of it back")
             return
-        if facts and facts.get("config") != hashlib.sha256(content).hexdigest():
+        if not facts:
+            said, fix = f"{store.folder / 'run.json'}: is gone", "the next search writes it again"
+            yield Check("config", Verdict.WARN, None, None, said, fix)
+        elif facts.get("config") != hashlib.sha256(content).hexdigest():
             fix = "set it back where that was not meant; the next stage says if trials contradict"
             said = f"{path}: changed since it was saved"
             yield Check("config", Verdict.WARN, None, None, said, fix)
