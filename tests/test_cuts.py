@@ -134,7 +134,7 @@ def follow(path, config):
 MENDED = ["coarse/stage.json", "final/trials/00001.json", *(
     pytest.param(name, marks=pytest.mark.slow) for name in (
         "coarse/trials/00001.json", "refine-1/trials/00003.json", "refine-1/stage.json",
-        "run.json", "sanity.json", "final.json",
+        "run.json", "sanity.json",
     )
 )]  # fmt: skip
 SHARES = [0.4, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 0.15, 0.7, 0.9, 0.999))]
