@@ -134,6 +134,7 @@ def test_a_mapped_file_is_loaded_and_audited_in_little_memory(tmp_path, kind, dt
     assert size > 5e7 and peak < size / 4
 
 
-def test_images_are_mapped_from_the_cache_the_first_time_too(tmp_path):
+def test_images_are_mapped_from_the_cache_the_first_time_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "MAPPED_FROM", 0)
     source = write_images(tmp_path / "images", n=12)
     assert is_map(plain(source).train.base) and is_map(plain(source).train.base)
