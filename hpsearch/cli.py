@@ -1,5 +1,6 @@
 """The command line: every command by its name; what it does stands in `commands/`."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ from typer.core import TyperGroup
 from hpsearch import __version__
 from hpsearch.commands import afterwards, checking, examining, exporting, looking, searching
 from hpsearch.commands.options import guarded, open_standard_files
-from hpsearch.errors import Terminated
+from hpsearch.commands.showing import tell, written_to
+from hpsearch.errors import Terminated, UsageError
 from hpsearch.inert import inert
+
+COMPLETION = "_HPSEARCH_COMPLETE"
 
 
 class _Commands(TyperGroup):
@@ -59,7 +63,7 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
         from hpsearch.environment import about
         from hpsearch.strictjson import dumps
 
-        guarded(lambda: typer.echo(dumps(about())), debug=False)
+        guarded(lambda: tell(dumps(about())), debug=False)
     else:
         typer.echo(f"hpsearch {__version__}")
     raise typer.Exit
@@ -104,15 +108,30 @@ def _terminated(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
+def _answer() -> None:
+    """The command that is asked for, or typer's own answer: help, the version, completions."""
+    try:
+        with written_to("stdout"):
+            app(prog_name="hpsearch")
+    except (KeyError, ValueError) as error:
+        if COMPLETION not in os.environ:
+            raise
+        said = f"{COMPLETION}: is set by a shell that wants completions, got nothing to complete"
+        raise UsageError(f"{said} ({error!r}); unset it") from error
+
+
 def main() -> None:
     """The console script."""
     open_standard_files()
-    signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _terminated)
+    if hasattr(signal, "SIGCHLD"):  # ignored, as some have it, nobody can wait for a worker
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the signs shows ? instead
     try:
-        guarded(lambda: app(prog_name="hpsearch"), debug="--debug" in sys.argv)
+        guarded(_answer, debug="--debug" in sys.argv)
     except typer.Exit as ended:  # of a stop before the command began, or after it
         sys.exit(ended.exit_code)
     finally:

@@ -1,7 +1,10 @@
 """Small data sets and specs that many tests share."""
 
 import os
+import signal
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from collections.abc import Callable

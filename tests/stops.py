@@ -18,6 +18,7 @@ from pathlib import Path
 
 from kills import Kills, finished, group, import_everything
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 WORK = ("plain", "workers", "halved")
 FIRST, SECOND = 2.0, 0.5  # seconds that are promised

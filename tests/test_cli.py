@@ -1,5 +1,7 @@
 """The command line as a shell sees it: output, exit codes, errors, and nothing left behind."""
 
+import errno
+import io
 import json
 import os
 import re
@@ -14,7 +16,8 @@ import pytest
 from conftest import weights_of
 from typer.testing import CliRunner
 
-from hpsearch.cli import app
+from hpsearch.cli import _answer, app
+from hpsearch.errors import HostError, UsageError
 
 SMALL = """
 name: small
@@ -434,3 +437,34 @@ def test_a_bundled_configs_name_means_the_run_but_not_for_another_run(shell):
     written = Path("runs/other/config.yaml").read_text()
     assert "hidden: [7]" in Path("runs/digits/config.yaml").read_text()
     assert "hidden: [7]" not in written and "hidden: [50]" in written
+
+
+class Full(io.StringIO):
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["ls", "--help"]])
+def test_answers_that_nobody_can_take_are_said_by_name(words, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["hpsearch", *words])
+    monkeypatch.setattr("sys.stdout", Full())
+    with pytest.raises(HostError, match=r"^stdout: .*No space left on device; make room"):
+        _answer()
+
+
+@pytest.mark.parametrize("words", ["hpsearch ls", None])
+def test_a_shell_that_completes_nothing_is_told_so(words, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["hpsearch"])
+    monkeypatch.setenv("_HPSEARCH_COMPLETE", "complete_bash")
+    if words:
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", "none")
+    with pytest.raises(UsageError, match="unset it"):
+        _answer()
+
+
+def test_a_config_that_is_a_pipe_is_said_to_be_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("a.yaml")
+    result = CliRunner().invoke(app, ["data", "a.yaml"])
+    assert result.exit_code == 2 and "got a device or pipe; save the config" in result.stderr

@@ -92,6 +92,35 @@ def test_a_signal_while_the_interpreter_ends_prints_nothing(number):
     assert found.stdout.startswith("hpsearch ")
 
 
+IGNORED = """
+import runpy, signal, sys
+
+for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGCHLD"):
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
+sys.argv[0] = "hpsearch"
+runpy.run_module("hpsearch", run_name="__main__")
+"""
+
+
+def test_signals_that_are_ignored_at_the_start_stay_so(tmp_path):
+    """As `nohup` has it, and a shell for what a script runs in the background; but for SIGCHLD,
+    without which no worker can be waited for.
+    """
+    (tmp_path / "more.yaml").write_text(SMALL.replace("trials: 6", "trials: 100"))
+    words = ["search", str(tmp_path / "more.yaml"), "--runs-dir", str(tmp_path), "--jobs", "2"]
+    running = subprocess.Popen(
+        [sys.executable, "-c", IGNORED, *words], stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, env={**os.environ, "HPSEARCH_EXECUTOR": "processes"},
+    )  # fmt: skip
+    trials = tmp_path / "small" / "coarse" / "trials"
+    while not list(trials.glob("*.json")) and running.poll() is None:
+        time.sleep(0.01)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        running.send_signal(number)
+    said = running.communicate()[1]
+    assert running.returncode == 0 and len(list(trials.glob("*.json"))) == 100, said
+
+
 def test_the_terminal_is_given_back(tmp_path):
     """As it was, with its cursor, and with nothing in it but what was printed."""
     (tmp_path / "long.yaml").write_text(SMALL.replace("trials: 6", "trials: 5000"))

@@ -9,7 +9,7 @@ import typer
 
 from hpsearch.commands.completing import complete_columns, complete_keys
 from hpsearch.commands.options import ConfigArgument, Options, command
-from hpsearch.commands.showing import emit, follow, next_words, show, tell, write_page
+from hpsearch.commands.showing import emit, follow, next_words, show, tell, write_page, written_to
 from hpsearch.errors import UsageError
 
 NONE = "none of the {} runs is so"
@@ -132,7 +132,8 @@ def ls(
     found = listing.chosen(stores, where or (), sort, reverse=reverse)
     if format_ in (Format.csv, Format.markdown):
         write = listing.as_csv if format_ is Format.csv else listing.as_markdown
-        typer.echo(write(found, shown), nl=False)
+        with written_to("stdout"):
+            typer.echo(write(found, shown), nl=False)
     else:
         chosen = replace(options, json=options.json or format_ is Format.json)
         view = entries_view(found, shown) if found or not stores else NONE.format(len(stores))
@@ -148,4 +149,4 @@ def schema(options: Options) -> None:
     from hpsearch.config.template import json_schema
     from hpsearch.strictjson import dumps
 
-    typer.echo(dumps(json_schema()))
+    tell(dumps(json_schema()))

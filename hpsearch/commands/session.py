@@ -30,6 +30,7 @@ from hpsearch.report.console import Terminal
 from hpsearch.store import RunStore, open_run
 from hpsearch.training import Watch
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 KEPT = "what is finished is kept: run it again to go on"
 
 
@@ -171,7 +172,8 @@ def _shadows(found: Found) -> str:
 @contextmanager
 def _stop_on_signals(watch: Watch) -> Iterator[list[int]]:
     """The first SIGINT or SIGTERM stops cohorts in training after the minibatch, or else whatever
-    is being done; the second ends it all. Yields those caught.
+    is being done; the second ends it all. One that is ignored, as a shell has it for what runs in
+    the background of a script, stays so. Yields those caught.
     """
     caught: list[int] = []
 
@@ -183,7 +185,8 @@ def _stop_on_signals(watch: Watch) -> Iterator[list[int]]:
         if not watch.busy.is_set():
             raise Stopped(f"stopped; {KEPT}")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [n for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield caught
     finally:

@@ -32,12 +32,12 @@ def emit(options: Options, document: dict[str, Any], view: "RenderableType") -> 
 
 def tell(text: str, *, err: bool = False) -> None:
     """Lines as they are, but for characters that act."""
-    with _written_to("stderr" if err else "stdout"):
+    with written_to("stderr" if err else "stdout"):
         typer.echo(inert(text), err=err)
 
 
 @contextmanager
-def _written_to(place: str) -> Iterator[None]:
+def written_to(place: str) -> Iterator[None]:
     """HostError where it cannot be written to, but for a pipe that nobody reads."""
     try:
         yield
@@ -55,7 +55,7 @@ def show(view: "RenderableType", *, quiet: bool = False) -> None:
     if quiet:
         return
 
-    with _written_to("stdout"):
+    with written_to("stdout"):
         console = Terminal()
         if console.is_terminal:
             console.print(view)

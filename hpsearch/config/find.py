@@ -40,7 +40,7 @@ def find(
     ours, run = _bundled(config, cwd), _run(config, runs_dir, cwd)
     found = _path(config, cwd) or ((ours or run) if fresh else (run or ours))
     if found is None:
-        raise ConfigError(_not_found(config, runs_dir, cwd))
+        raise ConfigError(_no_file(config, cwd) or _not_found(config, runs_dir, cwd))
     return found
 
 
@@ -114,6 +114,17 @@ def _is_file(path: Path) -> bool:
 
 def _shown(path: Path, cwd: Path) -> str:
     return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
+
+
+def _no_file(config: str, cwd: Path) -> str:
+    """What is said of a pipe or device, which cannot be read again to go on; else empty."""
+    path = cwd / config
+    try:
+        pipe = _looks_like_a_path(config) and path.exists() and not path.is_dir()
+    except OSError:
+        return ""
+    said = "must be a file, got a device or pipe; save the config in a file, and name that"
+    return f"{_printable(config)}: {said}" if pipe else ""
 
 
 def _not_found(config: str, runs_dir: Path, cwd: Path) -> str:
