@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpsearch import pausing
 from hpsearch.data import Rows
 from hpsearch.errors import GateError
 from hpsearch.nn.net import Net
@@ -119,7 +120,7 @@ class Finisher(Runner):
     def _finished(self) -> list[TrialResult]:
         """The trials that need no training: those whose weights are there, or never were."""
         return [
-            result for result in self.store.results(final.NAME)
+            result for result in pausing.own(self.store, final.NAME, self.config.seed)
             if result.status is not Status.DONE or self.store.arrays(_nets(result.id))
         ]  # fmt: skip
 

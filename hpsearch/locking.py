@@ -55,9 +55,8 @@ def locked(folder: Path) -> Iterator[Held]:
         lock = _taken(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise HostError(
-            f"{folder}: cannot be locked: {reason}; choose another --runs-dir, on a local disk"
-        ) from error
+        fix = f"remove {path}" if path.is_dir() else "choose another --runs-dir, on a local disk"
+        raise HostError(f"{folder}: cannot be locked: {reason}; {fix}") from error
     held = Held(folder, _identity(path))
     try:
         _sign(path)

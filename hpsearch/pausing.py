@@ -1,11 +1,18 @@
-"""Where trials pause at rungs: which of them go on, from their checkpoints, and which do not."""
+"""Where trials pause at rungs: which of them go on, from their checkpoints, and which do not; and
+whose the finished ones are.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from hpsearch.checkpoint import Checkpoints, read
+from hpsearch.errors import HostError
+from hpsearch.records import remedy
 from hpsearch.spec import TrialSpec
 from hpsearch.stages.context import Context, Stage
+from hpsearch.stages.context import seed as seed_of
+from hpsearch.store import RunStore
 from hpsearch.trial import Status, TrialResult
 
 
@@ -36,6 +43,21 @@ def pruned(
         replace(read(checkpoints.path(n)), status=Status.PRUNED, reason=why, state=None)
         for n, why in given_up.items()
     ]
+
+
+def own(store: RunStore, stage: str, seed: int) -> list[TrialResult]:
+    """The finished trials of a stage; HostError where one is not of a run with this seed."""
+    results = store.results(stage)
+    for result in results:
+        require_own(store.trial_path(stage, result.id), result, seed)
+    return results
+
+
+def require_own(path: Path, result: TrialResult, seed: int) -> None:
+    """HostError where the trial that was read from `path` is not of a run with this seed."""
+    if result.seed != seed_of(seed, result.stage, result.id):
+        said = f"holds trial {result.id} of a run with another seed"
+        raise HostError(f"{path}: {said}; {remedy(path)}")
 
 
 def by_id(results: Mapping[int, TrialResult]) -> list[TrialResult]:

@@ -81,8 +81,13 @@ def built(path: Path, text: str, build: Callable[[str], T]) -> T:
     try:
         return build(text)
     except UNREADABLE as error:
-        said = error if isinstance(error, json.JSONDecodeError) else repr(error)
-        raise HostError(f"{path}: damaged ({said}); {remedy(path)}") from error
+        said = str(error) if isinstance(error, json.JSONDecodeError) else repr(error)
+        raise HostError(f"{path}: damaged ({_unbroken(said)}); {remedy(path)}") from error
+
+
+def _unbroken(said: str) -> str:
+    """Without a semicolon, behind which an error's remedy stands."""
+    return said.replace(";", ",")
 
 
 def arrays_of(path: Path) -> dict[str, NDArray[Any]]:
@@ -96,7 +101,7 @@ def arrays_of(path: Path) -> dict[str, NDArray[Any]]:
             return {name: file[name] for name in file.files}
     except BROKEN as error:
         said = "no npz archive of numbers" if "pickle" in str(error) else error
-        raise HostError(f"{path}: damaged ({said})") from error
+        raise HostError(f"{path}: damaged ({_unbroken(str(said))})") from error
 
 
 def packed(arrays: Mapping[str, Any]) -> bytes:
@@ -112,6 +117,18 @@ def trial_in(path: Path, text: str, *, losses: bool = True) -> TrialResult:
     if (result.stage, f"{result.id:05d}") != (path.parent.parent.name, path.stem):
         raise HostError(f"{path}: holds trial {result.id} of {result.stage}; {remedy(path)}")
     return result
+
+
+def document_in(path: Path, text: str, stage: str, build: Callable[[Any], T]) -> T:
+    """What `build` makes of a stage's document, which no other stage's can take the place of."""
+
+    def own(read: Any) -> T:
+        found = mapping(read)
+        if (of := found.get("stage", stage)) != stage:
+            raise HostError(f"{path}: is the document of {str(of)[:64]}; {remedy(path)}")
+        return build(found | {"stage": stage})
+
+    return parsed(path, text, own)
 
 
 def weights_trial(path: Path) -> int | None:

@@ -100,7 +100,7 @@ class Runner:
         """Runs what is missing of a search stage (`coarse`, `refine-2`), judges and records it."""
         self._gate(name)
         self.verify()
-        context, done = self._open(name), self.store.results(name)
+        context, done = self._open(name), pausing.own(self.store, name, self.config.seed)
         opened = context.opened
         assert opened is not None
         if not (self._unfinished(context) or self.force):

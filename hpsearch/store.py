@@ -135,10 +135,8 @@ class RunStore:
 
     def _document(self, stage: str, build: Callable[[Any], records.T]) -> records.T | None:
         path = self.document_path(stage)
-        text, own = self._text(path), {"stage": stage}  # where it lies is whose it is
-        if text is None:
-            return None
-        return records.parsed(path, text, lambda read: build(records.mapping(read) | own))
+        text = self._text(path)
+        return None if text is None else records.document_in(path, text, stage, build)
 
     def search_stages(self) -> list[str]:
         """The search stages begun, in the order of the recipe."""
@@ -181,8 +179,8 @@ class RunStore:
         return Checkpoints(self.folder / "checkpoints" / stage)
 
     def finished(self, stage: str) -> int:
-        """How many trials of a stage have a file."""
-        return sum(1 for _ in self._trials(stage))
+        """How many trials of a stage have a file; a link to nothing is none."""
+        return sum(1 for file in self._trials(stage) if not file.is_symlink() or state_of(file))
 
     def results(self, stage: str) -> list[TrialResult]:
         """The finished trials of a stage by id, without their losses and weights.
@@ -217,8 +215,10 @@ class RunStore:
                 for entry in entries:
                     if entry.name[0].isdigit() and entry.name.endswith(".json"):
                         yield entry
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return
+        except NotADirectoryError as error:
+            raise HostError(f"{folder}: must be a folder, is none; remove it") from error
         except OSError as error:
             raise HostError(
                 f"{folder}: cannot be read: {error.strerror}; {records.READABLE}"

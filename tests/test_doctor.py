@@ -4,6 +4,7 @@ what is derived is as its records say afterwards.
 
 import errno
 import json
+import os
 import shutil
 from itertools import islice
 from pathlib import Path
@@ -375,3 +376,51 @@ def test_decoded_images_are_verified_and_damaged_ones_removed(tmp_path):
     assert removed.verdict is Verdict.PASS and "2 of 3" in removed.message
     assert not path.exists() and (found().value, found().expected) == (2, 2)
     assert (tmp_path / "cache" / "mine.npz").exists()
+
+
+def test_documents_that_have_changed_places_are_named_and_no_weights_are(store):
+    one, other = store.document_path("coarse"), store.document_path("refine-1")
+    texts = one.read_bytes(), other.read_bytes()
+    one.write_bytes(texts[1])
+    other.write_bytes(texts[0])
+    found = [check for check in looked(store) if check.verdict is Verdict.FAIL]
+    assert {check.name for check in found} == {"documents"}
+    assert f"{one}: is the document of refine-1" in found[0].message
+
+
+def test_a_trial_of_a_run_with_another_seed_is_named(store):
+    path = store.trial_path("coarse", 2)
+    trial = json.loads(path.read_bytes())
+    path.write_text(json.dumps({k: v for k, v in trial.items() if k != "checksum"} | {"seed": 1}))
+    found = not_well(looked(store))["trials"]
+    assert found.verdict is Verdict.FAIL and "another seed" in found.message
+    words = ["search", NAME, "--stage", "coarse", "--runs-dir", str(store.folder.parent)]
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 3 and f"{path}: holds trial 2 of a run with" in again.stderr
+
+
+def test_a_file_in_the_place_of_the_trials_is_named(store):
+    folder = store.trials_folder("coarse")
+    shutil.rmtree(folder)
+    folder.write_bytes(b"")
+    found = not_well(looked(store))["trials"]
+    assert found.verdict is Verdict.FAIL and found.fix == "remove it"
+    assert f"{folder}: must be a folder" in found.message
+
+
+def test_what_a_killed_doctor_left_goes_with_the_next(tmp_path):
+    (tmp_path / ".doctor-1").write_bytes(b"at this moment")
+    for name in (".doctor-2", "..doctor-3.3-3-a"):
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (0, 0))
+    list(machine_checks(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [".doctor-1"]
+
+
+def test_no_text_of_a_record_is_taken_for_the_remedy(store):
+    path = store.document_path("sweep")
+    bare = {k: v for k, v in json.loads(path.read_bytes()).items() if k != "checksum"}
+    bare["checks"][0]["verdict"] = "no; such"
+    path.write_text(json.dumps(bare))
+    found = not_well(looked(store))["documents"]
+    assert found.fix == "delete it, and run the stage again" and "such" in found.message

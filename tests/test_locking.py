@@ -174,3 +174,9 @@ def test_a_page_whose_run_is_moved_meanwhile_is_written_nowhere(config, tmp_path
     ended = run(config, tmp_path)
     assert ended.exit_code == 3 and "was moved or deleted" in ended.stderr, ended.output
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
+def test_a_folder_in_the_place_of_the_lock_is_to_be_removed(tmp_path):
+    (tmp_path / "run" / NAME).mkdir(parents=True)
+    with pytest.raises(HostError, match=f"remove .*{NAME}$"), locked(tmp_path / "run"):
+        pass

@@ -18,6 +18,7 @@ from hpsearch.store import RunStore
 from hpsearch.training import Watch
 from hpsearch.trial import TrialResult
 
+TIMED = ("train_seconds", "checksum")
 SMALL = (
     "search.coarse={trials: 9, epochs: 2}",
     "search.refine={trials: 6, epochs: 3, rounds: 2}",
@@ -318,6 +319,18 @@ def test_a_damaged_trial_is_named(tmp_path):
         path.write_text(text)
         with pytest.raises(HostError, match="00003"):
             work.store.results("coarse")
+
+
+def test_a_trial_that_is_a_link_to_nothing_is_trained_again(tmp_path):
+    work = runner(tmp_path / "runs")
+    work.search("coarse")
+    path = work.store.trial_path("coarse", 3)
+    before = {k: v for k, v in json.loads(path.read_bytes()).items() if k not in TIMED}
+    path.unlink()
+    path.symlink_to("nowhere")
+    runner(tmp_path / "runs").search("coarse")
+    assert not path.is_symlink()
+    assert before == {k: v for k, v in json.loads(path.read_bytes()).items() if k not in TIMED}
 
 
 def test_a_trial_survives_the_way_to_disk_and_back(tmp_path):

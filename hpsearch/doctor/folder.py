@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from hpsearch import records
@@ -15,6 +15,7 @@ from hpsearch.config.load import load
 from hpsearch.doctor.derived import Derived, Page
 from hpsearch.doctor.faults import content_of, fault, fault_of, safely
 from hpsearch.errors import ConfigError, DataError, HostError
+from hpsearch.pausing import require_own
 from hpsearch.prediction import Predictor
 from hpsearch.report.text import counted
 from hpsearch.seal import is_sealed
@@ -120,7 +121,10 @@ class Examination:
             try:
                 if (text := records.text_of(path)) is None:
                     raise HostError(f"{path}: is a link to nothing; {records.remedy(path)}")
-                found.append(records.trial_in(path, text))
+                result = records.trial_in(path, text)
+                if self._seed is not None:
+                    require_own(path, result, self._seed)
+                found.append(result)
             except HostError as error:
                 bad += 1
                 yield fault_of("trials", error)
@@ -138,6 +142,14 @@ class Examination:
             yield Check("trials", Verdict.WARN, len(found), counted, said, fix)
             return
         yield Check("trials", Verdict.PASS, len(found), counted, said)
+
+    @cached_property
+    def _seed(self) -> int | None:
+        """The run's; None where that cannot be read."""
+        try:
+            return int(self.store.run_facts()["seed"])
+        except (HostError, *records.UNREADABLE):
+            return None
 
     def _counted(self, stage: str) -> int | None:
         """How many finished trials a stage's document counts; None where it cannot be read."""

@@ -20,6 +20,7 @@ LEAST_SPACE = 200e6  # bytes free on the disk; weights and the page are the larg
 LEAST_MEMORY = 500e6  # bytes available; workers share the data, but each loads NumPy
 SLOWEST = 0.05  # seconds for a small record, written and synced; a local disk takes 0.001
 RECORDS, LARGE = 20, 4_000_000  # small files written, and bytes of the large one
+OURS, OLD = ".doctor-", 60.0  # a file's name, and seconds after which nobody writes it any more
 EXTRAS = {"optuna": ("optuna", "search.sampler: tpe"), "PIL": ("images", "folders of images")}
 
 
@@ -99,7 +100,8 @@ def _space(folder: Path) -> Check:
 
 def _writes(folder: Path) -> Check:
     """Small records as trials are written, and one large file; nothing of them stays."""
-    path = folder / f".doctor-{os.getpid()}"
+    path = folder / f"{OURS}{os.getpid()}"
+    _remove_old(folder)
     try:
         small = min(_seconds(path, 1000) for _ in range(RECORDS))
         large = _seconds(path, LARGE)
@@ -112,6 +114,14 @@ def _writes(folder: Path) -> Check:
     said = f"{small * 1e3:.2f} ms for a record, {LARGE / large / 1e6:.0f} MB/s, in {folder}"
     fix = "keep the runs on a local disk: --runs-dir" if small > SLOWEST else ""
     return Check("disk-writes", _warn(not fix), small, SLOWEST, said, fix)
+
+
+def _remove_old(folder: Path) -> None:
+    """What a doctor that was killed has left, of whichever machine that shares the disk."""
+    for path in (*folder.glob(f"{OURS}*"), *folder.glob(f".{OURS}*")):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > OLD:
+                path.unlink()
 
 
 def _cache() -> Iterator[Check]:
