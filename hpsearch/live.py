@@ -17,6 +17,8 @@ from typing import Any, Self
 
 from hpsearch.atomic import write_passing
 from hpsearch.cohort import Pulse
+from hpsearch.errors import HostError
+from hpsearch.records import UNREADABLE, bytes_of
 from hpsearch.strictjson import dumps
 from hpsearch.trial import TrialResult
 from hpsearch.verdict import Document
@@ -155,10 +157,10 @@ def live(folder: Path) -> Live | None:
     """What the run's writer is at; None where there is none. It is neither stopped nor asked."""
     path = folder / NAME
     try:
-        record, age = json.loads(path.read_bytes()), time.time() - path.stat().st_mtime
+        record, age = json.loads(bytes_of(path) or b""), time.time() - path.stat().st_mtime
         found = _live(record)
         return found if _is_there(record["writer"], folder, age) else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, HostError, *UNREADABLE):
         return None
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hpsearch.data import Preprocess
 from hpsearch.data.arrays import archive
-from hpsearch.errors import DataError
+from hpsearch.errors import DataError, HostError
 from hpsearch.nn.mlp import Tape, forward
 from hpsearch.nn.net import Net
 from hpsearch.nn.params import Params
@@ -89,7 +89,10 @@ class Predictor:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The inverse of `arrays`, also of a single net's file; DataError where it is none."""
+        """The inverse of `arrays`, also of a single net's file; DataError where it is none,
+        HostError where it cannot be read.
+        """
+        _require_readable(path)
         arrays = {name: stored.read() for name, stored in archive(path).items()}
         try:
             check_archive(path.read_bytes())
@@ -125,6 +128,13 @@ class Predictor:
         for array in (self.preprocess.shift, self.preprocess.factor):
             if array.shape not in ((), (inputs,)):
                 raise ValueError(f"a shift or factor of shape {array.shape} for {inputs} inputs")
+
+
+def _require_readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise HostError(f"{path}: cannot be read: {error.strerror}; make it readable") from error
 
 
 def _arrays(member: Member, ending: str) -> dict[str, Any]:

@@ -165,10 +165,17 @@ def test_a_writer_that_cannot_be_looked_up_is_there_until_it_falls_silent(tmp_pa
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", "{}", '{"running": 3}', '{"writer": 1, "running": {}}', "\xff",
-             '{"stage": "x", "running": {"a": [1, 2]}}']
+             '{"stage": "x", "running": {"a": [1, 2]}}', '{"running": {"1": [0, 1e999, 1]}}',
+             "[" * 100_000],
+    ids=lambda text: text[:40],
 )  # fmt: skip
 def test_a_trace_that_says_nothing_is_none(tmp_path, text):
     (tmp_path / live.NAME).write_text(text, "latin-1")
+    assert live.live(tmp_path) is None
+
+
+def test_a_trace_that_never_ends_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / live.NAME)
     assert live.live(tmp_path) is None
 
 

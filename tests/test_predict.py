@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from hpsearch.cli import app
 from hpsearch.data import Source, load
 from hpsearch.data.unlabelled import load_unlabelled
-from hpsearch.errors import DataError
+from hpsearch.errors import DataError, HostError
 from hpsearch.prediction import Predictor
 
 FLOWERS = """
@@ -175,3 +175,12 @@ def test_images(tmp_path, rng):
     assert one.names == ["1.png"] and (one.x == pixels[1].reshape(1, 20)).all()
     with pytest.raises(DataError, match="images must be 5 x 4 x 3"):
         load_unlabelled(tmp_path, features, (5, 4, 3))
+
+
+def test_a_model_that_cannot_be_read_is_the_machines_fault(folder, monkeypatch):
+    def refused(path, *mode):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refused)
+    with pytest.raises(HostError, match=r"best.npz: cannot be read: Permission denied; make"):
+        Predictor.read(folder / "best.npz")
