@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CONFIG ?= digits
 CIFAR10 ?= data/cifar10
 
-.PHONY: help install run report test test-all test-oracle test-browser lint bench bench-peers clean
+.PHONY: help install run report test test-all test-oracle test-browser endurance lint bench bench-peers clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,16 @@ test-oracle: $(VENV)/.oracle  ## numbers against PyTorch, scikit-learn, SciPy, O
 
 test-browser: $(VENV)/.browser  ## the report in a real browser (skipped where there is no Chromium)
 	$(BIN)/python -m pytest tests/browser
+
+endurance: $(VENV)/.dev  ## kills, signals, poison, interruptions by the hundred, a soak (docs/promises.md)
+	$(BIN)/python tests/kills.py --kills 500
+	$(BIN)/python tests/stops.py --signals 300
+	$(BIN)/python tests/pairs.py --pairs 100
+	$(BIN)/python tests/poisonings.py --trials 100
+	$(BIN)/python tests/resumes.py --searches 100
+	$(BIN)/python tests/same_bits.py
+	$(BIN)/python tests/mutants.py 100000
+	$(BIN)/python tests/soak.py --trials 5000
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .

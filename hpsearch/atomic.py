@@ -16,6 +16,13 @@ from hpsearch.errors import HostError
 State = tuple[int, int, int]
 ROOM = "make room, or choose another folder"
 FEWER = "raise the limit of open files (ulimit -n), or name fewer --jobs"
+WRITABLE = "make it writable, or choose another folder"
+FIXES = {
+    errno.EMFILE: FEWER, errno.ENFILE: FEWER,
+    errno.EROFS: WRITABLE, errno.EACCES: WRITABLE, errno.EPERM: WRITABLE,
+    errno.EEXIST: "remove the file in its way, or choose another folder",
+    errno.ENOTDIR: "remove the file in its way, or choose another folder",
+}  # fmt: skip
 SYNCED = 4  # files at a time
 UNABLE = {errno.EBADF, errno.EINVAL, errno.ENOTSUP}  # of network disks that sync files alone
 LEFTOVER = re.compile(r"\..+\.\d+-\d+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -32,7 +39,7 @@ def write_together(contents: Mapping[Path, bytes | Iterable[bytes]]) -> None:
     """
     beside = {path: _beside(path) for path in contents}
     folders = {path.parent for path in contents}
-    with _changing(min(contents if len(contents) == 1 else folders, default=Path())):
+    with changing(min(contents if len(contents) == 1 else folders, default=Path())):
         try:
             for folder in folders:
                 make_folder(folder)
@@ -51,12 +58,12 @@ def write_together(contents: Mapping[Path, bytes | Iterable[bytes]]) -> None:
 
 
 @contextmanager
-def _changing(where: Path) -> Iterator[None]:
+def changing(where: Path) -> Iterator[None]:
+    """HostError, with a remedy, where the disk refuses."""
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        fix = FEWER if error.errno in (errno.EMFILE, errno.ENFILE) else ROOM
+        reason, fix = error.strerror or str(error), FIXES.get(error.errno or 0, ROOM)
         raise HostError(f"{where}: cannot be written: {reason}; {fix}") from error
 
 
@@ -64,7 +71,7 @@ def delete(paths: Iterable[Path]) -> None:
     """Deletes those of a folder's files that are there; no power loss brings one back."""
     there = [path for path in paths if path.exists()]
     if there:
-        with _changing(folder := there[0].parent):
+        with changing(folder := there[0].parent):
             for path in there:
                 path.unlink(missing_ok=True)
             _sync_folder(folder)
@@ -72,7 +79,7 @@ def delete(paths: Iterable[Path]) -> None:
 
 def delete_empty(folder: Path) -> None:
     """Deletes the folder if it is there and nothing is in it."""
-    with _changing(folder):
+    with changing(folder):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
@@ -117,7 +124,7 @@ def take_over(folder: Path) -> None:
     what it left whole: all that is written from now on builds on it. Only for who alone may
     write there.
     """
-    with _changing(folder):
+    with changing(folder):
         for path in leftovers(folder):
             path.unlink(missing_ok=True)
         for each in (folder.parent, *(Path(inner) for inner, _, _ in os.walk(folder))):

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hpsearch.atomic import make_folder
+from hpsearch.atomic import FIXES, changing, make_folder
 from hpsearch.errors import HostError
 
 NAME = ".lock"
@@ -50,12 +50,14 @@ def locked(folder: Path) -> Iterator[Held]:
     file in the place of one would outlive its owner.
     """
     path, first = folder / NAME, not folder.parent.exists()
-    try:
+    with changing(folder):
         make_folder(folder)
+    try:
         lock = _taken(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        fix = f"remove {path}" if path.is_dir() else "choose another --runs-dir, on a local disk"
+        fix = FIXES.get(error.errno or 0, "choose another --runs-dir, on a local disk")
+        fix = f"remove {path}" if path.is_dir() else fix
         raise HostError(f"{folder}: cannot be locked: {reason}; {fix}") from error
     held = Held(folder, _identity(path))
     try:

@@ -33,7 +33,7 @@ BROKEN = (  # archive
     struct.error, zlib.error,
 )  # fmt: skip
 READABLE = "make it readable, or put a copy of it back"
-BY_HAND = 'where the change was meant, take its line "checksum" out'
+BY_HAND = 'where the change was meant, take "checksum", its last line, out, and the comma before'
 
 
 def text_of(path: Path) -> str | None:

@@ -25,7 +25,7 @@ from hpsearch.spec import TrialSpec, View
 from hpsearch.trial import Status, TrialResult
 
 PROBE = 1000  # training rows measured after each epoch, at most
-STOPPED = "stopped; what is finished is kept: run it again to go on"
+STOPPED = "stopped; what is finished is kept: the same command goes on"
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,33 @@ def test_dry_run_lists_the_trials_and_trains_none(shell, small):
     assert done["hparams"] == listed["trials"][3]["hparams"]
 
 
+def test_what_takes_long_before_training_is_said(shell, small, monkeypatch):
+    monkeypatch.setattr("hpsearch.commands.searching.MANY", 6)
+    assert "all 6 are drawn before" in shell("search", small, "--dry-run").stderr
+    assert "are drawn before" not in shell("search", small, "--dry-run", "--quiet").stderr
+    monkeypatch.setattr("hpsearch.commands.searching.MANY", 7)
+    assert "are drawn before" not in shell("search", small, "--dry-run").stderr
+
+
+def test_status_names_the_next_stage_and_what_does_all_that_is_left(shell, small):
+    shell("data", small, "--quiet")
+    said = shell("status", small).stderr
+    assert f"next: hpsearch sanity {small}" in said
+    assert f"(all that is left: hpsearch run {small})" in said
+
+
+def test_data_in_the_place_of_a_config_are_told_from_one(shell, tmp_path):
+    (tmp_path / "a table.csv").write_text("a,b\n1,2\n")
+    found = shell("data", "a table.csv")
+    assert found.exit_code == 2 and "hpsearch init --data 'a table.csv' writes" in found.stderr
+
+
+def test_a_file_where_the_runs_should_lie_is_in_the_way(shell, small, tmp_path):
+    (tmp_path / "runs").write_text("")
+    found = shell("data", small)
+    assert found.exit_code == 3 and "remove the file in its way" in found.stderr
+
+
 def test_refine_without_coarse_searches_the_configs_space_and_says_so(shell, small):
     result = shell("search", small, "--stage", "refine", "--json")
     assert result.exit_code == 0 and "coarse have not been run" in result.stderr

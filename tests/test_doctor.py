@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -245,6 +246,17 @@ def test_what_is_lost_is_named_and_comes_back_as_it_was(store, lost):
     assert ran.exit_code == 0, ran.output
     assert not_well(looked(store)) == {} and planned(contents(store)) == planned(before)
     assert contents(store)["final.json"] == before["final.json"]
+
+
+def test_a_stage_that_final_chose_from_is_missed(store):
+    ended = store.final_document()
+    chosen = [{**candidate, "stage": "refine-1"} for candidate in ended.candidates]
+    store.write_document(replace(ended, candidates=chosen))
+    assert not_well(looked(store)) == {}
+    shutil.rmtree(store.folder / "refine-1")
+    found = not_well(looked(store))["documents"]
+    assert found.verdict is Verdict.WARN and found.message.startswith("refine-1: is not there")
+    assert "next: hpsearch run" in shell(store, NAME).stderr
 
 
 def planned(files):

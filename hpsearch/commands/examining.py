@@ -39,7 +39,9 @@ def doctor(
     document = CheckDocument(STAGE, checks)
     emit(options, document.to_json(), check_view(document))
     well = passed(options, document.verdict)
-    following = f"report {name}" if name and well else "ls" if well else f"doctor {name or ''}"
+    lost = any(c.verdict is Verdict.WARN and c.name in ("documents", "trials") for c in checks)
+    then = "run" if lost else "report"
+    following = f"{then} {name}" if name and well else "ls" if well else f"doctor {name or ''}"
     mending = "" if well else "   (after mending the above)"
     follow(options, f"hpsearch {following.strip()}{options.elsewhere}{mending}")
     if not fit:

@@ -73,6 +73,7 @@ def status(
     from hpsearch.commands.session import Session
     from hpsearch.live import live
     from hpsearch.report.terminal import status_json, status_view
+    from hpsearch.verdict import CHECKING
 
     session = Session.of(options, config)
     store = session.existing()
@@ -83,7 +84,9 @@ def status(
     else:
         emit(options, status_json(store), status_view(store))
     then = "status --watch" if live(store.folder) else next_words(session)
-    follow(options, session.next(then))
+    begun = then in CHECKING or then.startswith("search")
+    rest = f"   (all that is left: {session.next('run')})" if begun else ""
+    follow(options, session.next(then) + rest)
 
 
 Sort = Annotated[

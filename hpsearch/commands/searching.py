@@ -1,7 +1,7 @@
 """The commands that search: one stage of it, or the whole recipe."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,11 @@ from hpsearch.commands.showing import (
     tell,
     write_page,
 )
+
+if TYPE_CHECKING:
+    from hpsearch.commands.session import Session
+
+MANY = 100_000  # trials that take ten seconds or more to draw
 
 
 class SearchStage(StrEnum):
@@ -38,6 +43,7 @@ def search(
     from hpsearch.stages.rounds import without_coarse
 
     session = Session.of(options, config)
+    _forewarn(session)
     with session.runner(writing=not dry_run) as runner:
         if not dry_run:
             runner.verify()
@@ -72,6 +78,7 @@ def run(options: Options, config: ConfigArgument = None) -> None:
     from hpsearch.verdict import CheckDocument
 
     session, documents = Session.of(options, config), []
+    _forewarn(session)
     with session.runner() as runner:
         for document in runner.run():
             documents.append(document)
@@ -89,3 +96,12 @@ def run(options: Options, config: ConfigArgument = None) -> None:
             tell(f"stopped: {documents[-1].stage} {warned}")
     last = None if options.json else f"report: {session.store.report}"
     finish(session, verdict, next_words(session), last=last)
+
+
+def _forewarn(session: "Session") -> None:
+    """Says so where drawing a stage's trials, which goes before training, takes long."""
+    wanted = session.config.search
+    for stage, trials in (("coarse", wanted.coarse.trials), ("refine", wanted.refine.trials)):
+        if trials >= MANY and not session.options.quiet:
+            said = f"search.{stage}.trials: all {trials:,} are drawn before the first is trained"
+            tell(f"{said}, which takes a while", err=True)

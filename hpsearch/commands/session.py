@@ -31,7 +31,7 @@ from hpsearch.store import RunStore, open_run
 from hpsearch.training import Watch
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-KEPT = "what is finished is kept: run it again to go on"
+KEPT = "what is finished is kept: the same command goes on"
 
 
 @dataclass(frozen=True)

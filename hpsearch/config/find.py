@@ -1,6 +1,7 @@
 """Which file CONFIG means: a path, the name of a run, or the name of a bundled config."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hpsearch.errors import ConfigError
 
 DEFAULT = "hpsearch.yaml"
 SUFFIXES = (".yaml", ".yml")
+DATA = (".csv", ".npy", ".npz")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -128,6 +130,9 @@ def _no_file(config: str, cwd: Path) -> str:
 
 
 def _not_found(config: str, runs_dir: Path, cwd: Path) -> str:
+    if config.endswith(DATA) and _is_file(cwd / config):
+        made = f"hpsearch init --data {shlex.quote(config)} writes a config for it"
+        return f"{_printable(config)}: must be a config, is data; {made}"
     configs, named = list(bundled()), runs(cwd / runs_dir)
     here = sorted(path.name for path in cwd.glob("*.yaml"))
     what = "no such file" if _looks_like_a_path(config) else "no such config or run"

@@ -64,7 +64,7 @@ class Examination:
         bare = [p for p in paths if (content := content_of(p)) and not is_sealed(content)]
         if bare:
             said = f"{len(bare)} of {len(paths)} records have none: from before there were any,"
-            said = f"{said} or it was taken out"
+            said = f"{said} or it was taken out or cut off"
             yield Check("checksums", Verdict.PASS, len(bare), 0, said)
 
     def _config(self) -> Iterator[Check]:
@@ -106,13 +106,21 @@ class Examination:
                 good += [stage] if reader() else []
             except HostError as error:
                 yield fault_of("documents", error)
-        begun = store.search_stages()
-        if begun and "coarse" not in begun:
+        for stage, later in self._gone():
             fix = f"hpsearch run {store.name} trains it"
-            said = f"coarse: is not there, though {begun[0]} is"
+            said = f"{stage}: is not there, though {later} is"
             yield Check("documents", Verdict.WARN, None, None, said, fix)
         said = f"{', '.join(good) or 'none'}: as written"
         yield Check("documents", Verdict.PASS, len(good), None, said)
+
+    def _gone(self) -> Iterator[tuple[str, str]]:
+        """Search stages that were there, since what came after them is."""
+        begun, ended = self.store.search_stages(), self._document("final")
+        if begun and "coarse" not in begun:
+            yield "coarse", begun[0]
+        chosen = ended.candidates if isinstance(ended, FinalDocument) else ()
+        for stage in sorted({candidate["stage"] for candidate in chosen} - {*begun, "coarse"}):
+            yield stage, "final, which chose of it,"
 
     def _trials(self, stage: str) -> Iterator[Check]:
         """Every trial's record; fewer than the document counts are no damage."""
