@@ -34,8 +34,19 @@ class Held:
         """Whether it lies where it lay: neither moved nor deleted, nor another made since."""
         return _identity(self.folder / NAME) == self.file
 
-    def require(self) -> None:
-        """HostError where it does not: what is written now would lie in a folder of its own."""
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """To write in. HostError where it does not lie there any more, be it while it is written:
+        what is written then would lie in a folder of its own.
+        """
+        self._require()
+        try:
+            yield
+        except HostError:
+            self._require()
+            raise
+
+    def _require(self) -> None:
         if not self.there:
             raise HostError(
                 f"{self.folder}: was moved or deleted, or the .lock in it, while this hpsearch"

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +156,16 @@ class RunStore:
         """Writes finished trials, those of a cohort together: a trial's file is the truth, and
         exists only when it is whole. Those that have paused become checkpoints.
         """
-        self._require_place()
         paused = [result for result in results if result.status is Status.PAUSED]
         finished = [result for result in results if result.status is not Status.PAUSED]
         if paused:
-            self.checkpoints(paused[0].stage).write(*paused)
+            with self._in_place():
+                self.checkpoints(paused[0].stage).write(*paused)
         if not finished:
             return
         paths = {self.trial_path(result.stage, result.id): result for result in finished}
-        write_together({path: sealed(result.to_text()) for path, result in paths.items()})
+        with self._in_place():
+            write_together({path: sealed(result.to_text()) for path, result in paths.items()})
         for path, result in paths.items():
             self._seen.setdefault(result.stage, {})[path.name] = state_of(path), result.light
         self.checkpoints(finished[0].stage).remove(*(result.id for result in finished))
@@ -265,12 +266,11 @@ class RunStore:
             self._write(self.report, content)
 
     def _write(self, path: Path, content: bytes | Iterable[bytes]) -> None:
-        self._require_place()
-        write_atomically(path, content)
+        with self._in_place():
+            write_atomically(path, content)
 
-    def _require_place(self) -> None:
-        if self._held:
-            self._held.require()
+    def _in_place(self) -> AbstractContextManager[None]:
+        return self._held.kept() if self._held else nullcontext()
 
     def _text(self, path: Path) -> str | None:
         """A record's text; None where there is none."""

@@ -169,6 +169,21 @@ def test_it_goes_on_where_it_is_now(config, tmp_path, monkeypatch):
     assert kept.items() <= trials_in(runs).items() and not (runs / "tiny").exists()
 
 
+def test_a_run_that_goes_as_a_file_is_written_is_not_said_to_lack_room(
+    config, tmp_path, monkeypatch
+):
+    """However late: before what is written gets its name."""
+    folder = tmp_path / "runs" / "tiny"
+
+    def late(files):
+        if folder.exists():
+            moved(folder)
+
+    monkeypatch.setattr("hpsearch.atomic._sync", late)
+    ended = run(config, tmp_path / "runs")
+    assert ended.exit_code == 3 and "was moved or deleted" in ended.stderr, ended.output
+
+
 def test_a_page_whose_run_is_moved_meanwhile_is_written_nowhere(config, tmp_path, monkeypatch):
     monkeypatch.setattr("hpsearch.report.page.page", lambda store: moved(store.folder) or "<html>")
     ended = run(config, tmp_path)
