@@ -84,10 +84,10 @@ def _leave_nothing_empty(folder: Path, *, first: bool) -> None:
     """A command that was refused before it wrote anything leaves no folder, nor, if it was the
     `first`, one for runs.
     """
-    if [path.name for path in folder.iterdir()] == [NAME] and not folder.is_symlink():
-        (folder / NAME).unlink()
-        folder.rmdir()
-        with suppress(OSError):  # where others have begun a run since
+    with suppress(OSError):  # where others have begun a run since, or the disk is what refused
+        if [path.name for path in folder.iterdir()] == [NAME] and not folder.is_symlink():
+            (folder / NAME).unlink()
+            folder.rmdir()
             if first:
                 folder.parent.rmdir()
 

@@ -133,6 +133,8 @@ class Predictor:
 def _require_readable(path: Path) -> None:
     try:
         path.open("rb").close()
+    except FileNotFoundError:  # for its reader to say
+        return
     except OSError as error:
         raise HostError(f"{path}: cannot be read: {error.strerror}; make it readable") from error
 

@@ -37,6 +37,7 @@ class Disk:
     trace: list[Op] = field(default_factory=list)
     dead: bool = False
     told: int = 0  # changes so far
+    broken: Op = ()  # the first that did not work
     lock: Any = field(default_factory=threading.RLock)
 
     def step(self, op: Op, do: Callable[[], Any], half: Callable[[], Any] | None = None) -> Any:
@@ -48,6 +49,7 @@ class Disk:
                 found = do()
                 self.trace.append(op)
                 return found
+            self.broken = self.broken or op
             if self.errno:
                 if half:
                     half()

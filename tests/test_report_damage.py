@@ -154,9 +154,10 @@ def test_of_facts_that_cannot_be_read_only_their_plot_is_lost(store):
     assert 'id="sweep"' in written, "the others are there"
 
 
-def test_a_stage_is_the_one_as_whose_its_document_lies_there(store):
+def test_a_document_of_another_stage_is_no_stages(store):
     change(store, "coarse/stage.json", "stage", "../../etc")
-    assert store.search_document("coarse").stage == "coarse"
+    with pytest.raises(HostError, match=r"stage\.json: is the document of \.\./\.\./etc; "):
+        store.search_document("coarse")
 
 
 def test_a_best_epoch_beyond_any_curve_is_damage(store):

@@ -168,7 +168,10 @@ def trainer(accuracy=0.5, failing=None):
         if any(spec.id == failing for spec in task.specs):
             raise FloatingPointError("this cohort fails")
         return [
-            result(s.id, accuracy, stage=s.stage, hparams=s.hparams, curves=curves)
+            replace(
+                result(s.id, accuracy, stage=s.stage, hparams=s.hparams, curves=curves),
+                seed=s.seed,
+            )
             for s in task.specs
         ]
 
