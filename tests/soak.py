@@ -22,7 +22,7 @@ name: run
 model: {hidden: [4]}
 search:
   space: {learning_rate: {log_uniform: [1e-3, 0.5]}}
-  coarse: {trials: TRIALS, epochs: 2}
+  coarse: {trials: TRIALS, epochs: EPOCHS}
 """
 PLACES = (0.02, 0.25, 0.5, 0.75, 0.97)  # shares of the trials at which the command is looked at
 
@@ -119,6 +119,7 @@ def processor(pid):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=5000)
+    parser.add_argument("--epochs", type=int, default=2, help="of a trial: how long readers have")
     parser.add_argument("--every", type=float, default=3.0, help="seconds between two kills")
     parser.add_argument("--readers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -126,7 +127,8 @@ def main():
     import_everything()
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         root = Path(name)
-        (root / "soak.yaml").write_text(CONFIG.replace("TRIALS", str(given.trials)))
+        config = CONFIG.replace("TRIALS", str(given.trials)).replace("EPOCHS", str(given.epochs))
+        (root / "soak.yaml").write_text(config)
         peace = in_peace(root, given.trials)
         hurt = disturbed(root, seed=given.seed, every=given.every, readers=given.readers)
         one, two = (contents(root / n / "run") for n in ("peace", "disturbed"))

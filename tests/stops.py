@@ -22,6 +22,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 WORK = ("plain", "workers", "halved")
 FIRST, SECOND = 2.0, 0.5  # seconds that are promised
+LAST = 1.0  # until a worker has seen that its parent is gone
 
 
 class Signals(Kills):
@@ -29,7 +30,7 @@ class Signals(Kills):
 
     def __init__(self, root, seed, *, fresh=False):
         super().__init__(root, seed, fresh=fresh)
-        self.took, self.ended = {"first": [], "second": []}, 0
+        self.took, self.ended, self.halves = {"first": [], "second": []}, 0, 0
 
     @property
     def sent(self):
@@ -68,20 +69,26 @@ class Signals(Kills):
             self.ended += 1
             return
         self.took[kind].append(time.monotonic() - began)
-        self._look(name, command, folder, CODES[number])
+        self._look(name, command, folder, CODES[number], kind)
 
-    def _look(self, name, command, folder, code):
-        """At what a run that was stopped has left behind."""
+    def _look(self, name, command, folder, code, kind):
+        """At what a run that was stopped has left behind; half a file only where it was ended at
+        once, for the next command to remove.
+        """
         said = command.said()
         if command.code not in (code, 128 - code):  # before it could do anything about it
             self.faults.append(f"{name}: ended with {command.code}, not {code}: {said[-300:]}")
         elif not ("stopped" in said or said == "" or "next: " in said) or "Traceback" in said:
             self.faults.append(f"{name}: said {said[-300:]!r}")
-        if left := group(command.pid):
-            self.faults.append(f"{name}: {len(left)} processes left")
+        until = time.monotonic() + LAST
+        while (left := group(command.pid)) and time.monotonic() < until:
+            time.sleep(0.002)
+        if left:
+            self.faults.append(f"{name}: {len(left)} processes left after the {kind}")
         passing = [p.name for p in folder.rglob(".*") if p.name != ".lock"]
-        if passing:
+        if passing and kind == "first":
             self.faults.append(f"{name}: left {passing}")
+        self.halves += len(passing)
 
     def summary(self):
         limits = {"first": FIRST, "second": SECOND}
@@ -91,6 +98,7 @@ class Signals(Kills):
             for kind, s in self.took.items() if s
         }  # fmt: skip
         return {**numbers, "ended before": self.ended, "runs": self.runs,
+                "files left half by the second": self.halves,
                 "faults": self.faults[:20]}  # fmt: skip
 
 
