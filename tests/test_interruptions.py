@@ -44,7 +44,7 @@ def test_a_run_killed_again_and_again_ends_as_if_nobody_had():
 
 
 def test_a_signal_stops_soon_and_leaves_nothing():
-    found = counted("stops.py", "--signals", "6", "--work", "halved")
+    found = counted("stops.py", "--signals", "10", "--work", "halved")
     assert not found["faults"] and found["first"]["sent"] > 1
 
 
